@@ -1,0 +1,1 @@
+"""Metrics and intervals over counted outcomes. Neither torch nor SQL."""

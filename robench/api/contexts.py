@@ -1,0 +1,111 @@
+"""What robench hands to the functions of a plugin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from robench.api.randomness import ImageRandom
+    from robench.api.target import Budget, Target
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoParameters:
+    """For a plugin that has nothing to set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataContext:
+    """Where a data set may look for its files.
+
+    Attributes:
+        data_dir: The user's folder (``--data-dir`` or ``ROBENCH_DATA``); when given, the files are read from it, or
+            from the folder in it that has the data set's name, and from nowhere else.
+        cache_dir: Where downloads are kept; may not exist yet.
+        offline: Forbids any download.
+        report: Shows one line of progress to the user.
+    """
+
+    data_dir: Path | None
+    cache_dir: Path
+    offline: bool
+    report: Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelContext(Generic[P]):
+    """What a classifier or a defense is built for.
+
+    Attributes:
+        dataset: Name of the data set.
+        shape: Channels, height and width of an image.
+        classes: Number K of classes.
+        profile: ``quick`` or ``paper``: which architecture and training recipe to use.
+        parameters: An instance of the ``parameters`` class of the spec.
+        classifier: The trained classifier, frozen, in evaluation mode; None while a classifier itself is built.
+    """
+
+    dataset: str
+    shape: tuple[int, int, int]
+    classes: int
+    profile: str
+    parameters: P
+    classifier: nn.Module | None
+
+    def require_classifier(self) -> nn.Module:
+        """Return the classifier.
+
+        Raises:
+            TypeError: If a classifier asks for it, which would be itself.
+        """
+        if self.classifier is None:
+            message = "a classifier cannot be built on top of a classifier"
+            raise TypeError(message)
+        return self.classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitContext:
+    """Clean validation images for a defense that sets something of its own before it is deployed.
+
+    Attributes:
+        defense: The built defense, frozen; ``fit`` may write its buffers.
+        batches: Images, shape (N, C, H, W), float32, in [0, 1], on the defense's device. Can be walked several times.
+        false_positive_rate: Share of clean images that a detector may reject, in (0, 1).
+        rank_threshold: Takes all validation scores of one detector, shape (N,), and returns the threshold that the
+            run's calibration rule gives for ``false_positive_rate``.
+    """
+
+    defense: nn.Module
+    batches: Iterable[Tensor]
+    false_positive_rate: float
+    rank_threshold: Callable[[Tensor], float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackContext(Generic[P]):
+    """One batch for an attack.
+
+    Attributes:
+        target: The deployed defense.
+        images: Shape (N, C, H, W), float32, in [0, 1], on the device of the evaluation. Not to be written to.
+        labels: Shape (N,), int64: the true classes.
+        budget: How far each image may be moved.
+        random: One stream per image of the batch.
+        parameters: An instance of the ``parameters`` class of the spec.
+    """
+
+    target: Target
+    images: Tensor
+    labels: Tensor
+    budget: Budget
+    random: ImageRandom
+    parameters: P

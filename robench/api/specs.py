@@ -1,0 +1,115 @@
+"""What a plugin returns from its hooks: one frozen description per data set, classifier, defense or attack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor, nn
+
+    from robench.api.contexts import AttackContext, DataContext, FitContext, ModelContext
+    from robench.api.data import Split, SplitName
+    from robench.api.training import Network
+
+P = TypeVar("P")
+
+Knowledge = Literal["oblivious", "naive", "adaptive"]
+"""What an attack knows: the classifier only; the deployed composite as one function; the defense's parts as well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """A data set.
+
+    Attributes:
+        name: Kebab-case.
+        summary: One line for listings.
+        source: Where it was published, with its licence.
+        shape: Channels, height and width of an image.
+        classes: Names of the K classes in the order of their labels.
+        sizes: Number of images of each split.
+        load: ``load(split, context)`` returns that split with shape (N, C, H, W). It raises ``DataError`` when the
+            files are missing or differ from the published ones.
+    """
+
+    name: str
+    summary: str
+    source: str
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    sizes: Mapping[SplitName, int]
+    load: Callable[[SplitName, DataContext], Split]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSpec(Generic[P]):
+    """A classifier: a module from images, shape (N, C, H, W), to logits, shape (N, K).
+
+    Attributes:
+        name: Kebab-case.
+        summary: One line for listings.
+        source: Paper and section.
+        parameters: Frozen dataclass of what a user may set; every field has a default.
+        network: Describes the network to train. It raises ``UsageError`` for a shape it does not fit.
+    """
+
+    name: str
+    summary: str
+    source: str
+    parameters: type[P]
+    network: Callable[[ModelContext[P]], Network]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefenseSpec(Generic[P]):
+    """A defense: a module around a classifier that answers images with a ``Verdict``.
+
+    Attributes:
+        name: Kebab-case.
+        summary: One line for listings.
+        source: Paper and section.
+        parameters: Frozen dataclass of what a user may set; every field has a default.
+        build: ``build(context, networks)`` returns the module, given the trained networks by name. Its ``forward``
+            takes images, shape (N, C, H, W), float32, in [0, 1], and, if ``stochastic``, an ``ImageRandom`` as the
+            second argument; it returns a ``Verdict``.
+        networks: The networks to train before; none by default.
+        fit: Called once before deployment with clean validation images. Returns the rejection threshold, or None to
+            have the engine calibrate it on the scores.
+        rejecting: Whether verdicts carry a score.
+        stochastic: Whether the same image may get another answer.
+    """
+
+    name: str
+    summary: str
+    source: str
+    parameters: type[P]
+    build: Callable[[ModelContext[P], Mapping[str, nn.Module]], nn.Module]
+    networks: Callable[[ModelContext[P]], Sequence[Network]] | None = None
+    fit: Callable[[FitContext], float | None] | None = None
+    rejecting: bool = False
+    stochastic: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackSpec(Generic[P]):
+    """An attack: searches inside the epsilon ball of each image. The engine, never the attack, judges the result.
+
+    Attributes:
+        name: Kebab-case.
+        summary: One line for listings.
+        source: Paper and section.
+        knowledge: What the attack knows of the defense.
+        parameters: Frozen dataclass of what a user may set; every field has a default.
+        run: Returns the attacked images, shape (N, C, H, W), float32, within ``budget.epsilon`` of the originals in
+            every pixel and in [0, 1].
+    """
+
+    name: str
+    summary: str
+    source: str
+    knowledge: Knowledge
+    parameters: type[P]
+    run: Callable[[AttackContext[P]], Tensor]

@@ -1,0 +1,67 @@
+"""What a defense answers, and what an attack sees of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The answer of a defense to a batch of images.
+
+    Attributes:
+        logits: Shape (N, K), float32: one row of class scores per image.
+        score: Shape (N,), float32, larger means more suspicious; None from a defense that never rejects. An image is
+            rejected when its score exceeds the threshold, which the engine fixes on clean validation images.
+    """
+
+    logits: Tensor
+    score: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How far an attack may move an image.
+
+    Attributes:
+        epsilon: Radius of the Linf ball around each image, in pixel values, in (0, 1].
+    """
+
+    epsilon: float
+
+
+class Target(Protocol):
+    """A deployed defense as an attack sees it: frozen, in evaluation mode, its threshold fixed.
+
+    Every method takes images of the present batch, shape (N, C, H, W), float32, in [0, 1], in the batch's order, and
+    lets gradients reach them wherever the defense is differentiable.
+    """
+
+    @property
+    def classes(self) -> int:
+        """Number K of classes, the label "adversarial" not counted."""
+
+    @property
+    def threshold(self) -> float | None:
+        """Scores above it are rejected; None for a defense that never rejects."""
+
+    @property
+    def classifier(self) -> nn.Module:
+        """The undefended classifier: images -> logits, shape (N, K)."""
+
+    @property
+    def head(self) -> nn.Module:
+        """The deployed composite: images -> logits.
+
+        Shape (N, K) for a defense that never rejects. Otherwise (N, K + 1) with the masked head of the paper: an
+        accepted image yields its class logits and 0, a rejected one zeros and 1, hence no gradient at all.
+
+        Source: Wester & Thisted (2020), section 4, and the authors' notebook.
+        """
+
+    def verdict(self, images: Tensor) -> Verdict:
+        """Ask the defense itself; a stochastic one draws afresh at each call."""

@@ -1,0 +1,1 @@
+"""benchmarks.toml, environment and flags, resolved into frozen, validated requests."""

@@ -1,0 +1,1 @@
+"""Training, calibration, attack and judgement. The only core importer of torch."""

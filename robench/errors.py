@@ -1,0 +1,53 @@
+"""Errors that robench expects. Each says what is wrong, where, and what to do.
+
+They are caught once, in ``robench.cli.main``; every other exception is a defect and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class RobenchError(Exception):
+    """Something went wrong that a user can mend.
+
+    Args:
+        message: What is wrong and where, naming the offender.
+        hint: What to do about it, as an instruction; empty when the message says it all.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class UsageError(RobenchError):
+    """The command line, an environment variable or benchmarks.toml asks for something impossible."""
+
+    exit_code = 2
+
+
+class DataError(RobenchError):
+    """A data set is missing, truncated, altered, or cannot be downloaded."""
+
+    exit_code = 2
+
+
+class StoreError(RobenchError):
+    """The result store cannot be read or written."""
+
+    exit_code = 2
+
+
+class PluginError(RobenchError):
+    """A plugin broke its contract. It costs that plugin only."""
+
+
+class IncompleteError(RobenchError):
+    """A run stopped before its end; what is stored is intact and the same command resumes."""
+
+    exit_code = 3

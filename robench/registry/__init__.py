@@ -1,0 +1,1 @@
+"""Discovery of plugins through entry points, and the catalog of what they offer."""

@@ -1,0 +1,1 @@
+"""Summaries as terminal tables, JSON, CSV and Markdown."""

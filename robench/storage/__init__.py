@@ -1,0 +1,1 @@
+"""The result store: records in, records out. The only importer of SQLAlchemy."""
