@@ -1,0 +1,155 @@
+"""From counted outcomes to the rows that every report shows."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from robench.analysis.intervals import wilson
+from robench.api.records import (
+    CLEAN,
+    CellCounts,
+    CleanRow,
+    FailureRow,
+    ResultRow,
+    Run,
+    RunSummary,
+    WorstRow,
+)
+from robench.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def summarise(run: Run, counts: Sequence[CellCounts]) -> RunSummary:
+    """Compute accuracies, intervals and worst cases of a run, finished or not.
+
+    A cell without outcomes gets no row; it makes the summary incomplete, and a failure row says why if it failed.
+
+    Args:
+        run: The request.
+        counts: All its cells in the order of the request, those without outcomes included.
+
+    Returns:
+        Rows by defense, then attack, both in the order of ``counts``, then by epsilon, ascending.
+
+    Raises:
+        StoreError: The provenance of the run is not a JSON object.
+        ValueError: The outcomes of a cell do not add up, or are more than the run's images.
+    """
+    for count in counts:
+        _check(count, run.images)
+    ordered = _ordered(counts)
+    judged = [count for count in ordered if count.n > 0]
+    results = tuple(_result_row(count) for count in judged if count.cell.attack != CLEAN)
+    return RunSummary(
+        run=run,
+        # A run whose cells are not stored yet has produced nothing, which is not completeness.
+        complete=bool(counts) and all(count.n == run.images for count in counts),
+        defenses=tuple(dict.fromkeys(count.cell.defense for count in counts)),
+        clean=tuple(_clean_row(count) for count in judged if count.cell.attack == CLEAN),
+        results=results,
+        worst=_worst_rows(results),
+        failures=tuple(_failure_row(count) for count in ordered if count.failure),
+        details=_parse_details(run),
+    )
+
+
+def _check(count: CellCounts, images: int) -> None:
+    parts = (count.correct, count.wrong, count.rejected)
+    if sum(parts) != count.n or min(parts) < 0 or count.n > images:
+        message = (
+            f"cell {count.cell.key}: {count.correct} correct, {count.wrong} wrong and {count.rejected} rejected "
+            f"are not {count.n} outcomes of {images} images"
+        )
+        raise ValueError(message)
+
+
+def _ordered(counts: Sequence[CellCounts]) -> list[CellCounts]:
+    defenses = _places([count.cell.defense for count in counts])
+    attacks = _places([count.cell.attack for count in counts])
+    return sorted(
+        counts,
+        key=lambda count: (
+            defenses[count.cell.defense],
+            attacks[count.cell.attack],
+            Decimal(count.cell.epsilon),  # as text, 0.05 and 0.1 sort well, but 0.5 and 1e-1 do not
+        ),
+    )
+
+
+def _places(names: list[str]) -> dict[str, int]:
+    return {name: place for place, name in enumerate(dict.fromkeys(names))}
+
+
+def _clean_row(count: CellCounts) -> CleanRow:
+    low, high = wilson(count.correct, count.n)
+    return CleanRow(
+        defense=count.cell.defense,
+        n=count.n,
+        accuracy=count.correct / count.n,
+        accuracy_low=low,
+        accuracy_high=high,
+        correct=count.correct,
+        wrong=count.wrong,
+        rejected=count.rejected,
+    )
+
+
+def _result_row(count: CellCounts) -> ResultRow:
+    robust = count.correct + count.rejected
+    low, high = wilson(robust, count.n)
+    return ResultRow(
+        defense=count.cell.defense,
+        attack=count.cell.attack,
+        knowledge=count.cell.knowledge,
+        epsilon=count.cell.epsilon,
+        n=count.n,
+        accuracy=robust / count.n,
+        accuracy_low=low,
+        accuracy_high=high,
+        correct=count.correct,
+        wrong=count.wrong,
+        rejected=count.rejected,
+    )
+
+
+def _worst_rows(results: tuple[ResultRow, ...]) -> tuple[WorstRow, ...]:
+    # Rows of one sweep are neighbours with epsilons ascending, and `min` keeps the first of several that tie.
+    sweeps = groupby(results, key=lambda row: (row.defense, row.attack))
+    return tuple(_worst_row(min(sweep, key=lambda row: row.accuracy)) for _, sweep in sweeps)
+
+
+def _worst_row(row: ResultRow) -> WorstRow:
+    return WorstRow(
+        defense=row.defense,
+        attack=row.attack,
+        knowledge=row.knowledge,
+        worst_case_epsilon=row.epsilon,
+        n=row.n,
+        accuracy=row.accuracy,
+        accuracy_low=row.accuracy_low,
+        accuracy_high=row.accuracy_high,
+        rejected=row.rejected,
+    )
+
+
+def _failure_row(count: CellCounts) -> FailureRow:
+    cell = count.cell
+    return FailureRow(defense=cell.defense, attack=cell.attack, epsilon=cell.epsilon, reason=count.failure)
+
+
+def _parse_details(run: Run) -> Mapping[str, object]:
+    problem = f"run {run.id}: its provenance is not a JSON object"
+    hint = "the store was altered; run the same command on a new one"
+    try:
+        # Not-a-number and infinity are no JSON: as text they stay visible and do not spoil a report's JSON.
+        details = json.loads(run.details, parse_constant=str)
+    except json.JSONDecodeError as error:
+        raise StoreError(problem, hint) from error
+    if not isinstance(details, dict):
+        raise StoreError(problem, hint)
+    return details
