@@ -1,0 +1,68 @@
+"""A run as comma-separated values: a line for every defense and attack at every epsilon."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from robench.api.records import CLEAN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from robench.api.records import RunSummary
+
+COLUMNS = (
+    "run",
+    "dataset",
+    "classifier",
+    "profile",
+    "seed",
+    "defense",
+    "attack",
+    "knowledge",
+    "epsilon",
+    "n",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "correct",
+    "wrong",
+    "rejected",
+)
+
+
+def to_csv(summary: RunSummary) -> str:
+    """Render clean and attacked results as comma-separated values.
+
+    On clean images, where ``attack`` is ``clean`` and ``epsilon`` is 0, ``accuracy`` counts correct images only; under
+    an attack, correct or rejected ones.
+
+    Args:
+        summary: What to render.
+
+    Returns:
+        A header line and one line per result, each ending with a line feed.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_lines(summary))
+    return text.getvalue()
+
+
+def _lines(summary: RunSummary) -> Iterator[dict[str, object]]:
+    run = summary.run
+    shared = {
+        "run": run.id,
+        "dataset": run.dataset,
+        "classifier": run.classifier,
+        "profile": run.profile,
+        "seed": run.seed,
+    }
+    for clean in summary.clean:
+        yield {**shared, "attack": CLEAN, "knowledge": "none", "epsilon": "0", **asdict(clean)}
+    for result in summary.results:
+        yield {**shared, **asdict(result)}

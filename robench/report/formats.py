@@ -1,0 +1,42 @@
+"""The formats of a report, by name."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from robench.errors import UsageError
+from robench.report.csv_format import to_csv
+from robench.report.json_format import to_json
+from robench.report.markdown import to_markdown
+from robench.report.terminal import to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from robench.api.records import RunSummary
+
+FORMATS: Mapping[str, Callable[[RunSummary], str]] = MappingProxyType(
+    {"table": to_text, "json": to_json, "csv": to_csv, "markdown": to_markdown}
+)
+
+
+def render(summary: RunSummary, format_name: str) -> str:
+    """Render a run as text.
+
+    A terminal deserves ``robench.report.terminal.print_summary`` instead of the format ``table``: it knows the width.
+
+    Args:
+        summary: What to render.
+        format_name: One of ``FORMATS``.
+
+    Returns:
+        Text that ends with a line feed.
+
+    Raises:
+        UsageError: There is no such format.
+    """
+    if format_name not in FORMATS:
+        message = f'unknown report format "{format_name}"'
+        raise UsageError(message, f"choose one of {', '.join(FORMATS)}")
+    return FORMATS[format_name](summary)

@@ -1,0 +1,43 @@
+"""A run as one JSON object, for programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from robench.api.records import RunSummary
+
+
+def to_json(summary: RunSummary) -> str:
+    """Render a run as one JSON object.
+
+    The keys of its rows are the fields of the records of the same name; accuracies are shares in [0, 1], epsilons
+    exact decimal text, ``correct``, ``wrong`` and ``rejected`` numbers of images.
+
+    Args:
+        summary: What to render.
+
+    Returns:
+        Indented JSON in ASCII, ending with a line feed.
+
+    Raises:
+        ValueError: A number is not finite, which JSON cannot express.
+    """
+    run = summary.run
+    document = {
+        "run": run.id,
+        "complete": summary.complete,
+        "dataset": run.dataset,
+        "classifier": run.classifier,
+        "profile": run.profile,
+        "images": run.images,
+        "seed": run.seed,
+        "clean": [asdict(row) for row in summary.clean],
+        "results": [asdict(row) for row in summary.results],
+        "worst": [asdict(row) for row in summary.worst],
+        "failures": [asdict(row) for row in summary.failures],
+        "details": dict(summary.details),
+    }
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"

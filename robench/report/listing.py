@@ -1,0 +1,79 @@
+"""Plain tables on a console, of plugins or of runs, which never lose text.
+
+rich is imported inside the functions: it takes 60 ms, and JSON and CSV do without.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+
+def print_listing(console: Console, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of text.
+
+    Args:
+        console: Where to. A terminal wraps what is too wide; a file or a pipe gets every row on one line.
+        headers: Of the columns.
+        rows: Cells as they shall be read, not as rich markup; as many as there are headers.
+
+    Raises:
+        ValueError: A row has more or fewer cells than there are headers.
+    """
+    for row in rows:
+        if len(row) != len(headers):
+            message = f"a row of {len(row)} cells under {len(headers)} headers: {row}"
+            raise ValueError(message)
+    print_table(console, new_table(console, headers, rows))
+
+
+def new_table(console: Console, headers: Sequence[str], rows: Sequence[Sequence[str]], *, leading: int = 0) -> Table:
+    """Build a table in the style of all of robench's.
+
+    Args:
+        console: Where it will be printed.
+        headers: Of the columns.
+        rows: Cells; a line feed in one is kept.
+        leading: Number of empty lines between rows.
+    """
+    from rich import box  # noqa: PLC0415 - slow to import
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), leading=leading)
+    for header in headers:
+        table.add_column(plain(console, header), overflow="fold")
+    for row in rows:
+        table.add_row(*(plain(console, cell) for cell in row))
+    return table
+
+
+def plain(console: Console, text: str, style: str = "") -> Text:
+    """Take text as it is, without markup or control characters; spell out what the console's encoding lacks."""
+    from rich.text import Text  # noqa: PLC0415 - slow to import
+
+    text = "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
+    return Text(text.encode(console.encoding, "backslashreplace").decode(console.encoding), style)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table as wide as a terminal is, or as wide as it wants to be where there is none."""
+    from rich.segment import Segments  # noqa: PLC0415 - slow to import
+
+    # A pipe has no width. Printing with a larger one is no way out, since rich takes the console's if that is less.
+    width = console.width if console.is_terminal else natural_width(console, table)
+    lines = console.render(table, console.options.update_width(width))
+    console.print(Segments(lines), end="", crop=False)
+
+
+def natural_width(console: Console, table: Table) -> int:
+    """Measure the number of columns a table needs to wrap nothing."""
+    from rich.measure import Measurement  # noqa: PLC0415 - slow to import
+
+    unlimited = console.options.update_width(1_000_000)
+    return Measurement.get(console, unlimited, table).maximum

@@ -1,0 +1,49 @@
+"""A run as Markdown, for a README, an issue or a paper's repository."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from robench.report.table import build_grid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from robench.api.records import RunSummary
+
+_ESCAPES = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_<|"})
+
+
+def to_markdown(summary: RunSummary) -> str:
+    """Render a run as a GitHub-flavoured Markdown table between its title and its notes.
+
+    Args:
+        summary: What to render.
+
+    Returns:
+        Markdown whose source is aligned as well, ending with a line feed.
+    """
+    grid = build_grid(summary)
+    rows = [[_escape(" ".join(cell)) for cell in row] for row in grid.rows]
+    parts = [
+        f"**{_escape(grid.title)}**",
+        *(f"**{_escape(warning)}**" for warning in grid.warnings),
+        _table([_escape(name) for name in grid.header], rows),
+        "\n".join(f"- {_escape(note)}" for note in grid.notes),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    rule = ["-" * width for width in widths]
+    return "\n".join(_line(cells, widths) for cells in (header, rule, *rows))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return f"| {' | '.join(padded)} |"
+
+
+def _escape(text: str) -> str:
+    return text.translate(_ESCAPES)

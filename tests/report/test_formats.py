@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+import pytest
+from robench.api.records import FailureRow
+from robench.errors import UsageError
+from robench.report import FORMATS, render
+from robench.report.table import build_grid
+
+if TYPE_CHECKING:
+    from robench.api.records import RunSummary
+    from tests.report.conftest import SummaryFactory
+
+
+def test_json_has_the_documented_keys(small: RunSummary) -> None:
+    failure = FailureRow(defense="none", attack="bim", epsilon="0.1", reason="no memory")
+
+    document = json.loads(render(replace(small, failures=(failure,)), "json"))
+
+    counts = ["n", "accuracy", "accuracy_low", "accuracy_high", "correct", "wrong", "rejected"]
+    assert list(document) == [
+        *("run", "complete", "dataset", "classifier", "profile", "images", "seed"),
+        *("clean", "results", "worst", "failures", "details"),
+    ]
+    assert list(document["clean"][0]) == ["defense", *counts]
+    assert list(document["results"][0]) == ["defense", "attack", "knowledge", "epsilon", *counts]
+    assert list(document["worst"][0]) == [
+        *("defense", "attack", "knowledge", "worst_case_epsilon"),
+        *("n", "accuracy", "accuracy_low", "accuracy_high", "rejected"),
+    ]
+    assert document["failures"] == [{"defense": "none", "attack": "bim", "epsilon": "0.1", "reason": "no memory"}]
+
+
+def test_json_keeps_every_value(small: RunSummary) -> None:
+    document = json.loads(render(small, "json"))
+
+    assert (document["run"], document["complete"], document["images"], document["seed"]) == (
+        "0123456789ab",
+        True,
+        500,
+        7,
+    )
+    for key in ("clean", "results", "worst"):
+        assert document[key] == [asdict(row) for row in getattr(small, key)]
+    assert document["results"][2]["epsilon"] == "0.1"
+    assert document["details"] == small.details
+
+
+def test_json_refuses_a_number_that_json_lacks(small: RunSummary) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        render(replace(small, details={"threshold": float("nan")}), "json")
+
+
+def test_csv_round_trips(small: RunSummary) -> None:
+    lines = list(csv.DictReader(io.StringIO(render(small, "csv"))))
+
+    assert len(lines) == len(small.clean) + len(small.results)
+    assert lines[0] == {
+        "run": "0123456789ab",
+        "dataset": "mnist",
+        "classifier": "a",
+        "profile": "quick",
+        "seed": "7",
+        "defense": "none",
+        "attack": "clean",
+        "knowledge": "none",
+        "epsilon": "0",
+        "n": "500",
+        "accuracy": "0.99",
+        "accuracy_low": "0.98",
+        "accuracy_high": "1.0",
+        "correct": "495",
+        "wrong": "5",
+        "rejected": "0",
+    }
+    for line, result in zip(lines[len(small.clean) :], small.results, strict=True):
+        assert {key: line[key] for key in asdict(result)} == {key: str(value) for key, value in asdict(result).items()}
+        assert float(line["accuracy"]) == result.accuracy
+
+
+def test_csv_quotes_what_needs_quotes(small: RunSummary) -> None:
+    odd = replace(small, run=replace(small.run, dataset='a,"b"\nc'))
+
+    assert {line["dataset"] for line in csv.DictReader(io.StringIO(render(odd, "csv")))} == {'a,"b"\nc'}
+
+
+def test_markdown_is_the_same_table(small: RunSummary) -> None:
+    grid = build_grid(small)
+    title, table, notes = render(small, "markdown").split("\n\n")
+
+    header, rule, *rows = (
+        [cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")] for line in table.splitlines()
+    )
+
+    assert title == f"**{grid.title}**"
+    assert tuple(header) == grid.header
+    assert all(set(cell) == {"-"} for cell in rule)
+    assert rows == [[" ".join(cell) for cell in row] for row in grid.rows]
+    assert notes.splitlines() == [f"- {note}" for note in grid.notes]
+    assert len({len(line) for line in table.splitlines()}) == 1
+
+
+def test_markdown_escapes_its_own_signs(make_summary: SummaryFactory) -> None:
+    failure = FailureRow(defense="none", attack="pgd", epsilon="0.1", reason="a | b\n*c* <d>")
+
+    text = render(make_summary({}, complete=False, failures=[failure]), "markdown")
+
+    assert r"- failed: pgd on none at eps 0.1: a \| b \*c\* \<d>" in text
+    assert "**INCOMPLETE: " in text
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_ends_with_one_line_feed(small: RunSummary, name: str) -> None:
+    text = render(small, name)
+
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+
+
+def test_unknown_format_is_refused_with_the_choices(small: RunSummary) -> None:
+    with pytest.raises(UsageError, match='"xml"; choose one of table, json, csv, markdown'):
+        render(small, "xml")
+
+
+def test_reports_load_rich_only_when_they_print() -> None:
+    code = "import sys, robench.report; sys.exit('rich' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
