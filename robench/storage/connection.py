@@ -1,0 +1,117 @@
+"""Engine, transactions and the settings that keep SQLite safe."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from sqlalchemy import create_engine, event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection, Engine
+
+    from robench.storage.location import Location
+
+BUSY_SECONDS = 30.0
+
+
+def wal_is_safe(version: tuple[int, ...]) -> bool:
+    """Whether a SQLite library is free of the WAL-reset bug, which can lose committed transactions.
+
+    Args:
+        version: As ``sqlite3.sqlite_version_info``.
+
+    Source: https://sqlite.org/wal.html, "The WAL-reset bug": fixed in 3.51.3, and in 3.50.7 and 3.44.6.
+    """
+    fixed_branches = {(3, 50): 7, (3, 44): 6}
+    branch = version[:2]
+    return version >= (3, 51, 3) or (branch in fixed_branches and version[2] >= fixed_branches[branch])
+
+
+def connect(location: Location) -> Engine:
+    """Make an engine; nothing is opened yet.
+
+    Raises:
+        ModuleNotFoundError, sqlalchemy.exc.NoSuchModuleError: The driver of a server is not installed.
+    """
+    path = location.path
+    if path is None:
+        return create_engine(location.url)
+    engine = create_engine(location.url, creator=lambda: _open_file(path))
+    event.listen(engine, "begin", _begin)
+    event.listen(engine, "invalidate", _roll_back)
+    return engine
+
+
+def _open_file(path: Path) -> sqlite3.Connection:
+    # mode=rw: only `schema` makes files. Without it a file deleted during a run would come back empty.
+    # isolation_level=None: the driver would begin transactions too late and commit before schema changes; we begin.
+    connection = sqlite3.connect(
+        f"file:{quote(os.fsencode(path))}?mode=rw",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that reads first and writes later can fail with "database is locked" whatever the timeout, because
+    # SQLite cannot let two of them upgrade. Taking the write lock at once makes writers queue instead.
+    writes = connection.get_execution_options().get("robench_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _roll_back(connection: sqlite3.Connection, *_: object) -> None:
+    # After Ctrl-C SQLAlchemy closes the connection without rolling back, and SQLite keeps a closed connection with its
+    # locks for as long as a traceback holds a cursor: whoever then records the interruption would wait 30 s in vain.
+    connection.rollback()
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One consistent view of the database."""
+    with engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction: committed at the end, rolled back by any exception, Ctrl-C included."""
+    with engine.connect().execution_options(robench_writes=True) as connection, connection.begin():
+        yield connection
+
+
+def journal_mode(engine: Engine, change_to: str = "") -> str:
+    """Say, or change, how a SQLite file keeps its journal; changing needs the file for itself.
+
+    Args:
+        engine: Of a SQLite file.
+        change_to: ``wal``, ``delete``, or empty to leave it.
+
+    Raises:
+        sqlite3.OperationalError: Another process uses the file.
+    """
+    pragma = f"PRAGMA journal_mode = {change_to}" if change_to else "PRAGMA journal_mode"
+    raw = engine.raw_connection()  # outside of any transaction, where alone the mode can change
+    try:
+        cursor = raw.cursor()
+        cursor.execute(pragma)
+        (row,) = cursor.fetchall()
+        cursor.close()
+    finally:
+        raw.close()
+    return str(row[0])

@@ -1,0 +1,80 @@
+"""Turns what a database or file system reports into an error that names the store and the mend."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+
+from robench.errors import RobenchError, StoreError
+from robench.storage.location import ANOTHER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from robench.storage.location import Location
+
+_DAMAGED = {
+    sqlite3.SQLITE_NOTADB: ("is not a SQLite file", ANOTHER),
+    sqlite3.SQLITE_CORRUPT: ("is damaged or truncated", f"restore it from a backup, or {ANOTHER}"),
+}
+_MENDABLE = {
+    sqlite3.SQLITE_FULL: ("the disk is full", "free some space"),
+    # SQLite reports a quota or a file size limit as an input/output error.
+    sqlite3.SQLITE_IOERR: ("the disk refused to read or write", "check the disk, its quota and the file size limit"),
+    sqlite3.SQLITE_BUSY: ("another process kept it locked", "wait until that process is done"),
+    sqlite3.SQLITE_CANTOPEN: ("it or its journal cannot be opened", "check the permissions of the file and its folder"),
+    sqlite3.SQLITE_READONLY: ("it may not be written", "check the permissions of the file and its folder"),
+    sqlite3.SQLITE_PERM: ("it may not be opened", "check the permissions of the file and its folder"),
+}
+
+
+@contextmanager
+def explained(location: Location, mendable: type[RobenchError] = StoreError) -> Iterator[None]:
+    """Explain failures that a user can mend; defects of ours pass through.
+
+    Args:
+        location: Named in the message.
+        mendable: Raised for what passes once it is mended, such as a full disk: ``IncompleteError`` while a run is
+            under way, because the same command then resumes.
+
+    Raises:
+        StoreError: It is no store, damaged, or not accessible.
+        IncompleteError: As asked for by ``mendable``.
+    """
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        explanation = _explain(error, location, mendable)
+        if explanation is None:
+            raise
+        raise explanation from error
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        message = f"{location}: the database driver is not installed ({error})"
+        raise StoreError(message, "install it, or give the path of a SQLite file") from error
+    except OSError as error:
+        message = f"{location}: {error.strerror or error}"
+        raise StoreError(message, f"check the path and its permissions, or {ANOTHER}") from error
+
+
+def _explain(
+    error: DBAPIError | sqlite3.Error, location: Location, mendable: type[RobenchError]
+) -> RobenchError | None:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(original, sqlite3.Error):
+        # What the sqlite3 module itself refuses, such as a closed connection, carries no code and is a defect of ours.
+        code = getattr(original, "sqlite_errorcode", 0) & 0xFF
+        if code in _DAMAGED:
+            what, mend = _DAMAGED[code]
+            return StoreError(f"{location} {what}", mend)
+        if code in _MENDABLE:
+            what, mend = _MENDABLE[code]
+            again = f"{mend}, or {ANOTHER}" if mendable is StoreError else f"{mend}, then repeat the command"
+            return mendable(f"{location}: {what} ({original})", again)
+        return None
+    if isinstance(error, OperationalError | InterfaceError):
+        reason = str(original).strip().partition("\n")[0]
+        return mendable(f"{location}: {reason}", "check that the server runs and that the URL is right")
+    return None

@@ -1,0 +1,112 @@
+"""Where a store lies, and what the file system alone says about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from robench.errors import StoreError
+
+ANOTHER = "name another file with --db"
+DIALECTS = ("sqlite", "postgresql")
+LEAST_FREE_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Location:
+    """A parsed ``--db``.
+
+    Attributes:
+        text: For messages: the path or URL as it was given, without password.
+        url: For SQLAlchemy.
+        path: The SQLite file, absolute with links followed; None for a server.
+    """
+
+    text: str
+    url: URL
+    path: Path | None
+
+    @classmethod
+    def parse(cls, text: str) -> Location:
+        """Read a path, or a SQLAlchemy URL where ``text`` contains ``://``.
+
+        Raises:
+            StoreError: It is no usable path or URL.
+        """
+        if "://" not in text:
+            return cls._of_file(text, text)
+        try:
+            url = make_url(text)
+        except (ArgumentError, ValueError) as error:
+            message = "the result store is no valid database URL"
+            raise StoreError(message, "give a path, or postgresql+psycopg://user@host/database") from error
+        shown = url.render_as_string(hide_password=True)
+        if url.get_backend_name() not in DIALECTS:
+            message = f"{shown}: a result store is a SQLite file or a PostgreSQL database"
+            raise StoreError(message, "give a path, or postgresql+psycopg://user@host/database")
+        if url.get_backend_name() != "sqlite":
+            return cls(shown, url, None)
+        if url.query or not url.database or url.database == ":memory:":
+            message = f"{shown}: an SQLite store is a file, without options"
+            raise StoreError(message, "give its path")
+        return cls._of_file(shown, url.database)
+
+    @classmethod
+    def _of_file(cls, text: str, name: str) -> Location:
+        if not name or "\0" in name:
+            message = f"{name!r} is no path of a result store"
+            raise StoreError(message, ANOTHER)
+        path = Path(os.path.realpath(Path(name).expanduser()))
+        return cls(text, URL.create("sqlite+pysqlite", database=str(path)), path)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def is_blank(self) -> bool:
+        """Whether there is no file yet, or one without a byte, which is how SQLite begins."""
+        return self.path is not None and (not self.path.exists() or self.path.stat().st_size == 0)
+
+    def check_file(self) -> None:
+        """Refuse what cannot be a readable database file, without opening it.
+
+        Raises:
+            StoreError: It is a directory, a device, or may not be read.
+            OSError: The file system refuses to say.
+        """
+        if self.path is None or not self.path.exists():
+            return
+        if not self.path.is_file():
+            kind = "a directory" if self.path.is_dir() else "not a regular file"
+            message = f"{self} is {kind}, not a result store"
+            raise StoreError(message, ANOTHER)
+        if not os.access(self.path, os.R_OK, effective_ids=True):
+            message = f"{self} may not be read"
+            raise StoreError(message, f"change its permissions, or {ANOTHER}")
+
+    def check_writable(self) -> None:
+        """Refuse what could not be written, without writing.
+
+        Raises:
+            StoreError: The file or its folder may not be written, the folder is missing, or its disk is full.
+            OSError: The file system refuses to say.
+        """
+        self.check_file()
+        if self.path is None:
+            return
+        folder = self.path.parent
+        if not folder.is_dir():
+            message = f"{self}: there is no folder {folder}"
+            raise StoreError(message, f"create the folder, or {ANOTHER}")
+        # SQLite keeps its journal beside the file, so the folder must be writable even where the file exists.
+        for target in (self.path, folder):
+            if target.exists() and not os.access(target, os.W_OK, effective_ids=True):
+                message = f"{self}: {target} may not be written"
+                raise StoreError(message, f"change its permissions, or {ANOTHER}")
+        if shutil.disk_usage(folder).free < LEAST_FREE_BYTES:
+            message = f"{self}: the disk is full"
+            raise StoreError(message, f"free some space, or {ANOTHER}")

@@ -1,0 +1,1 @@
+"""Alembic scripts. They ship in the wheel and are run by ``robench.storage.schema``, never imported."""

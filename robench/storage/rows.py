@@ -1,0 +1,84 @@
+"""Between records and rows, and what may become a row at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from robench.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from robench.api.records import Cell, ImageOutcome, Run, Shard
+    from robench.storage.models import Base
+
+
+def columns(table: type[Base], record: type[Run | Cell | ImageOutcome]) -> list[Any]:
+    """Pick the columns that bear the names of a record's fields, in their order."""
+    return [getattr(table, field.name) for field in fields(record)]
+
+
+def values(record: Run | Cell | ImageOutcome) -> dict[str, Any]:
+    """Spread a record for an insert; shallow, where ``dataclasses.asdict`` would copy."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def outcome_values(outcome: ImageOutcome, cell_id: int, shard_id: int) -> dict[str, Any]:
+    """Spread an outcome for an insert."""
+    return {**values(outcome), "outcome": outcome.outcome.value, "cell_id": cell_id, "shard_id": shard_id}
+
+
+def shard_sha256(cell_key: str, outcomes: Iterable[ImageOutcome]) -> str:
+    """Digest outcomes so that any change of one, or a move to another cell, shows.
+
+    Args:
+        cell_key: Key of their cell.
+        outcomes: In any order.
+
+    Returns:
+        SHA-256, as hexadecimal text, of the canonical JSON text
+        ``[cell_key, [[position, image, label, prediction, outcome, score], ...]]`` in order of position.
+    """
+    rows = sorted(
+        # SQLite does not keep the sign of a negative zero; adding zero drops it.
+        [o.position, o.image, o.label, o.prediction, o.outcome.value, None if o.score is None else o.score + 0.0]
+        for o in outcomes
+    )
+    text = json.dumps([cell_key, rows], separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def refuse_unstorable_cell(cell: Cell) -> None:
+    """Refuse what databases do not store alike.
+
+    Raises:
+        StoreError: The threshold is not finite.
+    """
+    if cell.threshold is not None and not math.isfinite(cell.threshold):
+        message = f"cell {cell.key[:12]} ({cell.defense}): threshold {cell.threshold} is not a finite number"
+        raise StoreError(message, "calibrate the defense again")
+
+
+def refuse_unstorable_shard(cell_key: str, shard: Shard) -> None:
+    """Refuse what databases do not store alike: SQLite turns NaN into NULL, which means "never rejects".
+
+    Raises:
+        StoreError: A score or the time is not finite, or a position occurs twice.
+    """
+    seen: set[int] = set()
+    for outcome in shard.outcomes:
+        where = f"cell {cell_key[:12]}, position {outcome.position}"
+        if outcome.score is not None and not math.isfinite(outcome.score):
+            message = f"{where}: score {outcome.score} is not a finite number"
+            raise StoreError(message, "the defense must answer with finite scores")
+        if outcome.position in seen:
+            message = f"{where} occurs twice in one shard"
+            raise StoreError(message)
+        seen.add(outcome.position)
+    if not math.isfinite(shard.seconds):
+        message = f"cell {cell_key[:12]}: {shard.seconds} seconds is not a finite time"
+        raise StoreError(message)

@@ -1,0 +1,214 @@
+"""The result store: who opens it, what may be asked of it, and what each call promises."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+from robench.errors import IncompleteError, RobenchError, StoreError
+from robench.storage import connection as connections
+from robench.storage import info, reads, schema, writes
+from robench.storage.failures import explained
+from robench.storage.location import Location
+from robench.storage.rows import refuse_unstorable_cell, refuse_unstorable_shard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from sqlalchemy import Connection, Engine
+
+    from robench.api.records import Cell, CellCounts, ImageOutcome, Run, RunStatus, Shard
+    from robench.storage.info import StoreInfo
+
+
+class ResultStore:
+    """Runs, cells and outcomes in one database. A context manager; every method is one transaction.
+
+    Every method raises StoreError where the database cannot be used. Once ``add_run`` has recorded a run, what a
+    user can mend (a full disk, a lock held for 30 s) raises IncompleteError instead: the same command then resumes.
+    """
+
+    def __init__(self, engine: Engine, location: Location) -> None:
+        self._engine = engine
+        self._location = location
+        self._mendable: type[RobenchError] = StoreError
+
+    @classmethod
+    def open(cls, location: str, *, create: bool) -> Self:
+        """Open a store.
+
+        Args:
+            location: A path, or a SQLAlchemy URL if it contains ``://``.
+            create: Whether to write to it, and make it where there is none.
+
+        Raises:
+            StoreError: There is none, it is no store, or it cannot be used.
+        """
+        place = Location.parse(location)
+        with explained(place):
+            if create:
+                place.check_writable()
+            else:
+                place.check_file()
+            engine = connections.connect(place)
+            try:
+                if create:
+                    schema.ensure(engine, place)
+                else:
+                    schema.require(engine, place)
+            except BaseException:
+                engine.dispose()
+                raise
+        return cls(engine, place)
+
+    @staticmethod
+    def check(location: str) -> None:
+        """Find every fault that shows without writing or creating anything.
+
+        Args:
+            location: As for ``open``; that there is no file yet is no fault.
+
+        Raises:
+            StoreError: It is not a SQLite file, of another program or schema, or could not be written.
+        """
+        place = Location.parse(location)
+        with explained(place):
+            place.check_writable()
+            engine = connections.connect(place)
+            try:
+                schema.current(engine, place)
+            finally:
+                engine.dispose()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def add_run(self, run: Run, cells: Sequence[Cell]) -> None:
+        """Record a request before its work begins, or that it goes on.
+
+        A run that is there already is set to ``running`` and keeps everything else; its failures are cleared. Cells
+        that are there already are shared with the runs that brought them.
+
+        Args:
+            run: The request.
+            cells: What it asks for, in order.
+
+        Raises:
+            StoreError: A threshold is not finite.
+        """
+        for cell in cells:
+            refuse_unstorable_cell(cell)
+        with self._write() as connection:
+            writes.add_run(connection, run, cells)
+        self._mendable = IncompleteError
+
+    def set_status(self, run_id: str, status: RunStatus) -> None:
+        """Say how far a run came.
+
+        Raises:
+            StoreError: There is no such run.
+        """
+        with self._write() as connection:
+            self._require(writes.set_status(connection, run_id, status), f"run {run_id}")
+
+    def missing(self, cell_key: str, images: int) -> tuple[int, ...]:
+        """List the positions below ``images`` that have no outcome yet, ascending."""
+        with self._read() as connection:
+            stored = reads.positions(connection, cell_key, 0, images - 1)
+        return tuple(position for position in range(images) if position not in stored)
+
+    def add_shard(self, cell_key: str, shard: Shard) -> None:
+        """Store outcomes, all or none. When this returns, they survive a power cut.
+
+        An outcome that is there already stays as it is, so a shard may be sent twice, or by two processes.
+
+        Raises:
+            StoreError: There is no such cell, a score is not finite, or a position occurs twice.
+        """
+        refuse_unstorable_shard(cell_key, shard)
+        with self._write() as connection:
+            self._require(writes.add_shard(connection, cell_key, shard), f"cell {cell_key}")
+
+    def fail_cell(self, run_id: str, cell_key: str, reason: str) -> None:
+        """Record why a cell of a run could not be evaluated; outcomes it has are kept.
+
+        Raises:
+            StoreError: The run does not ask for that cell.
+        """
+        with self._write() as connection:
+            found = writes.fail_cell(connection, run_id, cell_key, reason)
+            self._require(found, f"run {run_id} with cell {cell_key}")
+
+    def runs(self) -> tuple[Run, ...]:
+        """List all runs, newest first."""
+        with self._read() as connection:
+            return reads.all_runs(connection)
+
+    def find_run(self, prefix: str | None) -> Run:
+        """Find a run by the beginning of its id.
+
+        Args:
+            prefix: As many digits as make it unique; None for the newest run.
+
+        Raises:
+            StoreError: There are no runs at all.
+            UsageError: None, or more than one, begins like that.
+        """
+        runs = self.runs()
+        if not runs:
+            message = f"{self._location} holds no runs yet"
+            raise StoreError(message, "start one with robench run")
+        return runs[0] if prefix is None else reads.pick_run(runs, prefix)
+
+    def counts(self, run_id: str) -> tuple[CellCounts, ...]:
+        """Count the outcomes of every cell of a run, in the order of the request.
+
+        Raises:
+            StoreError: There is no such run.
+        """
+        with self._read() as connection:
+            return reads.cell_counts(connection, run_id, self._images(connection, run_id))
+
+    def outcomes(self, run_id: str, cell_key: str) -> tuple[ImageOutcome, ...]:
+        """List the outcomes of one cell of a run by position; empty where the run does not ask for the cell.
+
+        Raises:
+            StoreError: There is no such run.
+        """
+        with self._read() as connection:
+            return reads.image_outcomes(connection, run_id, cell_key, self._images(connection, run_id))
+
+    def describe(self) -> StoreInfo:
+        """Gather what ``robench doctor`` says about the store."""
+        with explained(self._location, self._mendable):
+            return info.gather(self._engine, self._location)
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with explained(self._location, self._mendable), connections.reading(self._engine) as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with explained(self._location, self._mendable), connections.writing(self._engine) as connection:
+            yield connection
+
+    def _images(self, connection: Connection, run_id: str) -> int:
+        images = reads.images_of(connection, run_id)
+        self._require(images is not None, f"run {run_id}")
+        return images or 0
+
+    def _require(self, found: bool, what: str) -> None:
+        if not found:
+            message = f"{self._location} holds no {what}"
+            raise StoreError(message)
