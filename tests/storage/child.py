@@ -1,0 +1,105 @@
+"""Uses a store as the lines on standard input say, one JSON list a line, and answers each with lines of its own.
+
+Run as a process, so that a test can kill it, limit its disk, or start several of them.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from robench.api.records import Cell, ImageOutcome, Outcome, Run, Shard
+from robench.errors import RobenchError
+from robench.storage import connection
+from robench.storage.store import ResultStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SHARD = 10
+
+
+def say(text: object) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def open_store(path: str) -> None:
+    ResultStore.open(path, create=True).close()
+    say("ok alembic" if "alembic" in sys.modules else "ok")
+
+
+def use_wal() -> None:
+    connection.wal_is_safe = lambda version: True  # noqa: ARG005 - stands in for a function with this parameter
+    say("ok")
+
+
+def limit_file_size(count: int) -> None:
+    # Python ignores SIGXFSZ already; said here because the test depends on it.
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, count))
+    say("ok")
+
+
+def write(path: str, cell: int, shards: int) -> None:
+    """Add a run of one cell and store its missing outcomes; say the first position of every stored shard."""
+    images = shards * SHARD
+    run = Run(
+        id=f"{cell:012x}",
+        command="child",
+        created="2026-01-01T00:00:00+00:00",
+        status="running",
+        dataset="d",
+        classifier="c",
+        profile="quick",
+        images=images,
+        seed=0,
+        details="{}",
+    )
+    key = f"{cell:064x}"
+    record = Cell(
+        key=key,
+        dataset="d",
+        data_digest="",
+        classifier="c",
+        classifier_digest="",
+        defense="none",
+        defense_digest="",
+        threshold=None,
+        attack="pgd",
+        knowledge="naive",
+        epsilon="0.1",
+        seed=0,
+        device="cpu",
+        settings="{}",
+    )
+    with ResultStore.open(path, create=True) as store:
+        store.add_run(run, [record])
+        missing = store.missing(key, images)
+        for first in range(0, len(missing), SHARD):
+            outcomes = tuple(
+                ImageOutcome(position=p, image=p, label=0, prediction=1, outcome=Outcome.WRONG, score=p / 7)
+                for p in missing[first : first + SHARD]
+            )
+            store.add_shard(key, Shard(outcomes=outcomes, seconds=0.1, environment="{}"))
+            say(outcomes[0].position)
+        store.set_status(run.id, "complete")
+    say("done")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "open": open_store,
+    "wal": use_wal,
+    "limit": limit_file_size,
+    "write": write,
+}
+
+for line in sys.stdin:
+    name, *arguments = json.loads(line)
+    try:
+        COMMANDS[name](*arguments)
+    except RobenchError as error:
+        say(f"{type(error).__name__} {error.exit_code} {error}")

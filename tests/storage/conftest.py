@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from robench.api.records import Cell, ImageOutcome, Outcome, Run, Shard
+from robench.storage.store import ResultStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+NOBODY = 65534
+
+
+class Make:
+    """Builds records; what a test does not name is the same everywhere."""
+
+    @staticmethod
+    def run(*, id_: str = "0123456789ab", images: int = 20, created: str = "2026-01-02T03:04:05+00:00") -> Run:
+        return Run(
+            id=id_,
+            command="robench run",
+            created=created,
+            status="running",
+            dataset="mnist",
+            classifier="A",
+            profile="quick",
+            images=images,
+            seed=2**62,
+            details='{"host": "h"}',
+        )
+
+    @staticmethod
+    def cell(
+        number: int = 0,
+        *,
+        attack: str = "pgd",
+        epsilon: str = "0.3",
+        defense: str = "magnet",
+        threshold: float | None = 0.1,
+    ) -> Cell:
+        return Cell(
+            key=f"{number:064x}",
+            dataset="mnist",
+            data_digest="d" * 64,
+            classifier="A",
+            classifier_digest="c" * 64,
+            defense=defense,
+            defense_digest="e" * 64,
+            threshold=threshold,
+            attack=attack,
+            knowledge="none" if attack == "clean" else "naive",
+            epsilon=epsilon,
+            seed=1,
+            device="cpu",
+            settings='{"steps": 40}',
+        )
+
+    @staticmethod
+    def outcome(position: int, outcome: Outcome = Outcome.CORRECT, score: float | None = 0.5) -> ImageOutcome:
+        return ImageOutcome(
+            position=position, image=1000 + position, label=position % 10, prediction=3, outcome=outcome, score=score
+        )
+
+    @classmethod
+    def shard(cls, positions: Sequence[int], outcome: Outcome = Outcome.CORRECT) -> Shard:
+        return Shard(outcomes=tuple(cls.outcome(p, outcome) for p in positions), seconds=1.5, environment="{}")
+
+
+class Child:
+    """A process that uses a store as it is told, see ``child.py``."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "error", Path(__file__).with_name("child.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def tell(self, *command: object) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def ask(self, *command: object) -> str:
+        self.tell(*command)
+        return self.line()
+
+    def kill(self) -> list[str]:
+        """Kill -9; what it had said until then."""
+        self.process.kill()
+        assert self.process.stdout is not None
+        said = [line.strip() for line in self.process.stdout if line.endswith("\n")]
+        self.close()
+        return said
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def make() -> Make:
+    return Make()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "robench.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[ResultStore]:
+    with ResultStore.open(str(path), create=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def child() -> Iterator[Callable[[], Child]]:
+    children: list[Child] = []
+
+    def start() -> Child:
+        children.append(Child())
+        return children[-1]
+
+    yield start
+    for process in children:
+        if process.process.poll() is None:
+            process.close()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user reaches; pytest's own are closed to others than their owner."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+        folder.chmod(0o755)
+
+
+@pytest.fixture
+def ordinary_user() -> Callable[[], object]:
+    """Permissions do not bind root, so root becomes nobody for the length of a ``with`` block."""
+
+    @contextmanager
+    def become() -> Iterator[None]:
+        if os.geteuid() != 0:
+            yield
+            return
+        os.seteuid(NOBODY)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+
+    return become
