@@ -27,7 +27,7 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
         Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
     """
     _check(successes, n, confidence)
-    from scipy.special import ndtri  # noqa: PLC0415 - slow to import
+    from scipy.special import ndtri
 
     z = float(ndtri((1 + confidence) / 2))
     share = successes / n
@@ -58,7 +58,7 @@ def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> tuple[f
         Clopper and Pearson, "The use of confidence or fiducial limits", Biometrika 26 (1934).
     """
     _check(successes, n, confidence)
-    from scipy.special import betaincinv  # noqa: PLC0415 - slow to import
+    from scipy.special import betaincinv
 
     tail = (1 - confidence) / 2
     low = 0.0 if successes == 0 else float(betaincinv(successes, n - successes + 1, tail))

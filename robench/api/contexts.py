@@ -79,15 +79,15 @@ class FitContext:
     Attributes:
         defense: The built defense, frozen; ``fit`` may write its buffers.
         batches: Images, shape (N, C, H, W), float32, in [0, 1], on the defense's device. Can be walked several times.
-        false_positive_rate: Share of clean images that a detector may reject, in (0, 1).
-        rank_threshold: Takes all validation scores of one detector, shape (N,), and returns the threshold that the
-            run's calibration rule gives for ``false_positive_rate``.
+        false_positive_rate: Share of clean images that a detector may reject, in (0, 1), as the run asks.
+        rank_threshold: ``rank_threshold(scores, rate)`` takes the scores of one detector on all these images, shape
+            (N,), and returns the threshold that rejects at most that share of fresh clean images in expectation.
     """
 
     defense: nn.Module
     batches: Iterable[Tensor]
     false_positive_rate: float
-    rank_threshold: Callable[[Tensor], float]
+    rank_threshold: Callable[[Tensor, float], float]
 
 
 @dataclass(frozen=True, kw_only=True)

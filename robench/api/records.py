@@ -61,8 +61,10 @@ class Shard:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """Everything that determines the outcome of an image, and nothing else: dataset x classifier x defense x attack x
-    epsilon with all digests. Runs that ask for the same cell share its outcomes.
+    """Everything that determines the outcome of an image, and nothing else.
+
+    That is dataset x classifier x defense x attack x epsilon with all digests. Runs that ask for the same cell share
+    its outcomes.
 
     Attributes:
         key: SHA-256 over all other fields, as hexadecimal text.

@@ -42,8 +42,8 @@ def new_table(console: Console, headers: Sequence[str], rows: Sequence[Sequence[
         rows: Cells; a line feed in one is kept.
         leading: Number of empty lines between rows.
     """
-    from rich import box  # noqa: PLC0415 - slow to import
-    from rich.table import Table  # noqa: PLC0415
+    from rich import box
+    from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), leading=leading)
     for header in headers:
@@ -55,7 +55,7 @@ def new_table(console: Console, headers: Sequence[str], rows: Sequence[Sequence[
 
 def plain(console: Console, text: str, style: str = "") -> Text:
     """Take text as it is, without markup or control characters; spell out what the console's encoding lacks."""
-    from rich.text import Text  # noqa: PLC0415 - slow to import
+    from rich.text import Text
 
     text = "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
     return Text(text.encode(console.encoding, "backslashreplace").decode(console.encoding), style)
@@ -63,7 +63,7 @@ def plain(console: Console, text: str, style: str = "") -> Text:
 
 def print_table(console: Console, table: Table) -> None:
     """Print a table as wide as a terminal is, or as wide as it wants to be where there is none."""
-    from rich.segment import Segments  # noqa: PLC0415 - slow to import
+    from rich.segment import Segments
 
     # A pipe has no width. Printing with a larger one is no way out, since rich takes the console's if that is less.
     width = console.width if console.is_terminal else natural_width(console, table)
@@ -73,7 +73,7 @@ def print_table(console: Console, table: Table) -> None:
 
 def natural_width(console: Console, table: Table) -> int:
     """Measure the number of columns a table needs to wrap nothing."""
-    from rich.measure import Measurement  # noqa: PLC0415 - slow to import
+    from rich.measure import Measurement
 
     unlimited = console.options.update_width(1_000_000)
     return Measurement.get(console, unlimited, table).maximum

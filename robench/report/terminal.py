@@ -50,7 +50,7 @@ def to_text(summary: RunSummary) -> str:
     Returns:
         Text that ends with a line feed.
     """
-    from rich.console import Console  # noqa: PLC0415 - slow to import
+    from rich.console import Console
 
     text = io.StringIO()
     print_summary(summary, Console(file=text, force_terminal=False, color_system=None))

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+
 from robench.api.records import CLEAN, Cell, CellCounts, Run
 
 if TYPE_CHECKING:

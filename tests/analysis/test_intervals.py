@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from robench.analysis import clopper_pearson, wilson
 from scipy.stats import binomtest
+
+from robench.analysis import clopper_pearson, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Callable

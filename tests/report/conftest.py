@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from rich.console import Console
+
 from robench.api.records import CleanRow, FailureRow, ResultRow, Run, RunSummary, WorstRow
 
 if TYPE_CHECKING:

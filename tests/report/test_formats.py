@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import pytest
+
 from robench.api.records import FailureRow
 from robench.errors import UsageError
 from robench.report import FORMATS, render

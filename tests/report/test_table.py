@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from robench.api.records import FailureRow
 from robench.report.table import Grid, build_grid
 

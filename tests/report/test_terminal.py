@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
+
 from robench.report import print_listing, print_summary, render
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
-from robench.api import DataError
 
+from robench.api import DataError
 from robench_plugins.datasets._published import OWN_COPY
 from robench_plugins.datasets._splits import cut
 from robench_plugins.datasets._verify import opened, present
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from robench.api import DataContext, Split, SplitName
 
+    from robench.api import DataContext, Split, SplitName
     from robench_plugins.datasets._published import CifarDataset
 
 FRESH_COPY = "replace it by a fresh copy"
@@ -43,7 +43,7 @@ def load(split: SplitName, dataset: CifarDataset, context: DataContext) -> Split
     """
     names = _names(split, dataset)
     if context.data_dir is None:
-        from robench_plugins.datasets._download import fetch  # noqa: PLC0415 - needless where nothing is downloaded
+        from robench_plugins.datasets._download import fetch
 
         cache = context.cache_dir / dataset.name
         path = fetch(dataset.archive, cache, offline=context.offline, report=context.report)

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pooch
 import requests
 from filelock import FileLock, Timeout
-from robench.api import DataError
 
+from robench.api import DataError
 from robench_plugins.datasets._partial import BODIES, MirrorError, PartialFile
 from robench_plugins.datasets._published import OWN_COPY
 from robench_plugins.datasets._verify import has_digest, present

@@ -8,8 +8,8 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from robench.api import DataError
 
+from robench.api import DataError
 from robench_plugins.datasets._published import OWN_COPY
 from robench_plugins.datasets._splits import cut
 from robench_plugins.datasets._verify import opened, present
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from robench.api import DataContext, Split, SplitName
 
+    from robench.api import DataContext, Split, SplitName
     from robench_plugins.datasets._published import IdxDataset, IdxFile
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -100,7 +100,7 @@ def _obtain(file: IdxFile, name: str, context: DataContext, installed: Path) -> 
         message = f"{installed / file.name}.gz is missing"
         hint = f"install robench again, or give a folder that has this file with {OWN_COPY}"
         raise DataError(message, hint)
-    from robench_plugins.datasets._download import fetch  # noqa: PLC0415 - needless where nothing is downloaded
+    from robench_plugins.datasets._download import fetch
 
     return read(fetch(file.remote, cache, offline=context.offline, report=context.report), file)
 

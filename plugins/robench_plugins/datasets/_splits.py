@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from robench.api import Split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
     from robench.api import SplitName
 
 WHITE = np.float32(255)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from robench.api import DatasetSpec, hookimpl
-
 from robench_plugins.datasets._published import CifarDataset, RemoteFile
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def load(split: SplitName, context: DataContext) -> Split:
 
     Source: Krizhevsky, "Learning multiple layers of features from tiny images", 2009, chapter 3.
     """
-    from robench_plugins.datasets import _cifar  # noqa: PLC0415 - imports numpy
+    from robench_plugins.datasets import _cifar
 
     return _cifar.load(split, CIFAR10, context)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench.api import DatasetSpec, hookimpl
-
 from robench_plugins.datasets._published import IdxDataset, IdxFile, IdxPair, RemoteFile
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def load(split: SplitName, context: DataContext) -> Split:
     Source: Xiao, Rasul and Vollgraf, "Fashion-MNIST: a novel image dataset for benchmarking machine learning
         algorithms", arXiv:1708.07747.
     """
-    from robench_plugins.datasets import _idx  # noqa: PLC0415 - imports numpy
+    from robench_plugins.datasets import _idx
 
     return _idx.load(split, FASHION_MNIST, context, installed=INSTALLED)
 

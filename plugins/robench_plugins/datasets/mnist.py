@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench.api import DatasetSpec, hookimpl
-
 from robench_plugins.datasets._published import IdxDataset, IdxFile, IdxPair
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def load(split: SplitName, context: DataContext) -> Split:
 
     Source: LeCun et al., "Gradient-based learning applied to document recognition", Proc. IEEE 86(11), 1998.
     """
-    from robench_plugins.datasets import _idx  # noqa: PLC0415 - imports numpy
+    from robench_plugins.datasets import _idx
 
     return _idx.load(split, MNIST, context, installed=SHIPPED)
 

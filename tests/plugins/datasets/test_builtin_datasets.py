@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pytest
-from robench.api import SPLIT_NAMES, DataContext, DataError, DatasetSpec
 
+from robench.api import SPLIT_NAMES, DataContext, DataError, DatasetSpec
 from robench_plugins.datasets import cifar10, fashion_mnist, mnist
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from robench.api import DataContext, DataError, SplitName
 
+from robench.api import DataContext, DataError, SplitName
 from robench_plugins.datasets._cifar import load
 from robench_plugins.datasets._published import CifarDataset, RemoteFile
 

@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
-from robench.api import DataError
 
+from robench.api import DataError
 from robench_plugins.datasets._download import TRIES, fetch
 from robench_plugins.datasets._published import RemoteFile
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from robench.api import DataContext, DataError, SplitName
 
+from robench.api import DataContext, DataError, SplitName
 from robench_plugins.datasets._idx import load, read
 from robench_plugins.datasets._published import IdxDataset, IdxFile, IdxPair, RemoteFile
 

@@ -1,0 +1,173 @@
+"""The conditional VAE of PuVAE and the purifier around it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from robench.api import Verdict
+
+if TYPE_CHECKING:
+    from robench.api import ImageRandom
+
+
+class ConditionalVae(nn.Module):
+    """A VAE given a class, q(z|x,y) and p(x|z,y), whose convolutions do not see the class.
+
+    The class enters as one-hot beside the flattened features, so ``joint`` splits into an image part, worked out once
+    per image, and one column per class: all K candidates share the convolutions and the largest matrix product.
+
+    Args:
+        classes: Number K of classes.
+        convolutions: Images, shape (N, C, H, W), to features, shape (N, F).
+        joint: First dense layer, from F + K.
+        deeper: The layers between ``joint`` and the two heads.
+        mean: Head of the posterior mean, with its activation.
+        spread: Head of the posterior's spread, before any activation.
+        generator: Latent and one-hot class, shape (M, Z + K), to reconstruction logits, shape (M, C, H, W).
+        softplus: Whether the log-variance is softplus(spread), as in the paper, or ``spread`` itself.
+
+    Source: Hwang et al. (2019); layers in Wester & Thisted (2020), Table 6.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: int,
+        convolutions: nn.Module,
+        joint: nn.Linear,
+        deeper: nn.Module,
+        mean: nn.Module,
+        spread: nn.Linear,
+        generator: nn.Module,
+        softplus: bool,
+    ) -> None:
+        super().__init__()
+        self.classes = classes
+        self.convolutions = convolutions
+        self.joint = joint
+        self.deeper = deeper
+        self.mean = mean
+        self.spread = spread
+        self.generator = generator
+        self.softplus = softplus
+        self.latent_size = spread.out_features
+
+    def image_part(self, images: Tensor) -> Tensor:
+        """Return what the image adds to ``joint`` before its activation, shape (N, hidden)."""
+        features = self.convolutions(images)
+        return functional.linear(features, self.joint.weight[:, : features.shape[1]], self.joint.bias)
+
+    def class_part(self) -> Tensor:
+        """Return what each class adds to ``joint`` before its activation, shape (K, hidden)."""
+        return self.joint.weight[:, -self.classes :].T
+
+    def posterior(self, joint: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and spread of q(z|x,y), each (..., Z), from the summed parts, shape (..., hidden)."""
+        hidden = self.deeper(functional.relu(joint))
+        mean: Tensor = self.mean(hidden)
+        return mean, self.spread(hidden)
+
+    def deviation(self, spread: Tensor) -> Tensor:
+        """Return the standard deviation: exp(softplus(a)) is 1 + exp(a), which needs no logarithm."""
+        return (1 + spread.exp()).sqrt() if self.softplus else (spread / 2).exp()
+
+    def reconstruct(self, joint: Tensor, one_hot: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw from the posterior and decode.
+
+        Args:
+            joint: Shape (M, hidden), the summed image and class parts.
+            one_hot: Shape (M, K).
+            noise: Shape (M, Z), standard normal times the multiplier wanted.
+
+        Returns:
+            Reconstruction logits, shape (M, C, H, W); mean and spread, each (M, Z).
+        """
+        mean, spread = self.posterior(joint)
+        latent = mean + self.deviation(spread) * noise
+        return self.generator(torch.cat([latent, one_hot.to(latent.dtype)], dim=1)), mean, spread
+
+
+def reconstruction_error(images: Tensor, reconstructions: Tensor, kind: str) -> Tensor:
+    """Measure how far reconstructions are from their images.
+
+    Args:
+        images: Shape (..., C, H, W), in [0, 1].
+        reconstructions: A shape that broadcasts with it.
+        kind: ``pixel``: mean over pixels of the root mean square over channels; ``rmse``: root mean square over all.
+
+    Returns:
+        Shape (...), in [0, 1]. Where a difference is zero its gradient is zero too, never NaN.
+
+    Source: Wester & Thisted (2020), section 4, says RMSE; the authors' notebook computes ``pixel``.
+    """
+    difference = images - reconstructions
+    # A norm rather than a root of squares, whose gradient at zero would be NaN.
+    norm: Tensor
+    if kind == "rmse":
+        norm = torch.linalg.vector_norm(difference, dim=(-3, -2, -1))
+        return norm / math.sqrt(math.prod(difference.shape[-3:]))
+    norm = torch.linalg.vector_norm(difference, dim=-3)
+    return (norm / math.sqrt(difference.shape[-3])).mean(dim=(-2, -1))
+
+
+class Purifier(nn.Module):
+    """PuVAE: reconstruct the image as each class, classify the reconstruction closest to it.
+
+    Gradients flow through the winner only, as in the plain form, where ``argmin`` passes none to the others. So all
+    candidates are decoded without a graph, and the winner once more with one.
+
+    Args:
+        vae: The trained ``ConditionalVae``.
+        classifier: Images to logits, shape (N, K).
+        error: ``pixel`` or ``rmse``, see ``reconstruction_error``.
+        latent_noise: Multiplier of the latent draw.
+        detect: Whether verdicts carry the winner's error as rejection score.
+
+    Source: Hwang et al. (2019); the detector from Wester & Thisted (2020), section 4.
+    """
+
+    def __init__(
+        self,
+        vae: ConditionalVae,
+        classifier: nn.Module,
+        *,
+        error: str,
+        latent_noise: float,
+        detect: bool,
+    ) -> None:
+        super().__init__()
+        self.vae = vae
+        self.classifier = classifier
+        self.error = error
+        self.latent_noise = latent_noise
+        self.detect = detect
+
+    def candidates(self, images: Tensor, image_part: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the reconstruction as every class, shape (N, K, C, H, W), and its error, shape (N, K)."""
+        count, classes, latent = noise.shape
+        joint = image_part[:, None] + self.vae.class_part()
+        one_hot = torch.eye(classes, device=images.device).repeat(count, 1)
+        logits, _, _ = self.vae.reconstruct(joint.flatten(0, 1), one_hot, noise.reshape(-1, latent))
+        reconstructions = logits.sigmoid().reshape(count, classes, *images.shape[1:])
+        return reconstructions, reconstruction_error(images[:, None], reconstructions, self.error)
+
+    def forward(self, images: Tensor, random: ImageRandom) -> Verdict:
+        """Purify and classify images, shape (N, C, H, W), float32, in [0, 1]; a fresh latent draw per class."""
+        noise = random.normal(self.vae.classes, self.vae.latent_size) * self.latent_noise
+        image_part = self.vae.image_part(images)
+        with torch.no_grad():
+            reconstructions, errors = self.candidates(images, image_part, noise)
+            score, winner = errors.min(dim=1)
+            each = torch.arange(len(images), device=images.device)
+            purified = reconstructions[each, winner]
+        if image_part.requires_grad:
+            one_hot = functional.one_hot(winner, self.vae.classes)
+            joint = image_part + self.vae.class_part()[winner]
+            purified = self.vae.reconstruct(joint, one_hot, noise[each, winner])[0].sigmoid()
+            score = reconstruction_error(images, purified, self.error)
+        return Verdict(logits=self.classifier(purified), score=score if self.detect else None)

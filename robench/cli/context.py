@@ -1,0 +1,45 @@
+"""What every command needs from its surroundings."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robench.session import Session
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from robench.api.records import RunSummary
+
+
+def open_session(*, config: Path | None = None, quiet: bool = True) -> Session:
+    """Return a session on the real environment that shows progress on stderr unless quiet."""
+    from robench.cli.progress import TerminalProgress
+
+    progress = None if quiet else TerminalProgress(sys.stderr)
+    return Session(environ=os.environ, cwd=Path.cwd(), config=config, progress=progress)
+
+
+def command_line() -> str:
+    """Return the present command as one would type it."""
+    return shlex.join(["robench", *sys.argv[1:]])
+
+
+def stdout_console() -> "Console":
+    """Return a rich console on stdout, which is for results only."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout)
+
+
+def print_report(summary: "RunSummary", form: str) -> None:
+    """Print a run on stdout; a terminal's table fits its width."""
+    from robench.report.formats import render
+    from robench.report.terminal import print_summary
+
+    if form == "table":
+        print_summary(summary, stdout_console())
+    else:
+        sys.stdout.write(render(summary, form))

@@ -1,0 +1,71 @@
+"""The program: its commands, and the only place where errors become messages and exit codes."""
+
+import os
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+from robench import __version__
+from robench.cli.doctor import doctor
+from robench.cli.init import init
+from robench.cli.plugins import plugins_app
+from robench.cli.report import report
+from robench.cli.run import run
+from robench.cli.runs import runs_app
+from robench.cli.stopping import Stopped, stop_on_signals
+from robench.cli.train import train
+from robench.errors import RobenchError
+
+app = typer.Typer(
+    name="robench",
+    help="Measure how robust adversarial defenses really are, above all those that may reject an input.",
+    epilog="Exit codes: 0 done, 1 error, 2 wrong usage, 3 incomplete but resumable, 130 and 143 stopped by a signal.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # a defect keeps its plain traceback
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run)
+app.command()(train)
+app.command()(report)
+app.add_typer(runs_app, name="runs")
+app.add_typer(plugins_app, name="plugins")
+app.command()(doctor)
+app.command()(init)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"robench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        with stop_on_signals():
+            app()
+    except RobenchError as error:
+        sys.stderr.write(f"error: {error.message}\n")
+        if error.hint:
+            sys.stderr.write(f"hint: {error.hint}\n")
+        sys.exit(error.exit_code)
+    except Stopped as stopped:
+        command = shlex.join(["robench", *sys.argv[1:]])
+        sys.stderr.write(f"\nstopped; what was finished is stored. To go on: {command}\n")
+        sys.exit(stopped.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,28 @@
+"""``robench report``."""
+
+from typing import Annotated
+
+import typer
+
+from robench.cli import options
+from robench.cli.context import open_session, print_report
+from robench.errors import UsageError
+from robench.report.formats import FORMATS
+
+
+def report(
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="ID", help="Beginning of a run's id (default: the newest).")
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="table, json, csv or markdown.", show_default=True)
+    ] = "table",
+    json: options.Json = False,
+    db: options.Db = None,
+) -> None:
+    """Show a stored run."""
+    if form not in FORMATS:
+        message = f'--format: unknown format "{form}"'
+        raise UsageError(message, f"choose one of {', '.join(FORMATS)}")
+    session = open_session()
+    print_report(session.summary(session.paths(db=db).db, run), "json" if json else form)

@@ -1,0 +1,52 @@
+"""``robench run``."""
+
+import typer
+
+from robench.cli import options
+from robench.cli.context import command_line, open_session, print_report
+from robench.config.request import Overrides
+
+
+def run(
+    dataset: options.Dataset = None,
+    classifier: options.Classifier = None,
+    defense: options.Defenses = None,
+    attack: options.Attacks = None,
+    epsilons: options.Epsilons = None,
+    images: options.Images = None,
+    seed: options.Seed = None,
+    device: options.Device = None,
+    profile: options.Profile = None,
+    suite: options.Suite = None,
+    config: options.Config = None,
+    db: options.Db = None,
+    data_dir: options.DataDir = None,
+    batch_size: options.BatchSize = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Attack defenses and store what becomes of every image.
+
+    Trains what is missing first. The same command resumes where it was stopped; what is not given comes from
+    benchmarks.toml.
+    """
+    session = open_session(config=config, quiet=quiet)
+    overrides = Overrides(
+        dataset=dataset,
+        classifier=classifier,
+        defenses=tuple(defense) if defense else None,
+        attacks=tuple(attack) if attack else None,
+        epsilons=epsilons,
+        images=images,
+        seed=seed,
+        device=device,
+        profile=profile,
+        suite=suite,
+        db=db,
+        data_dir=data_dir,
+        batch_size=batch_size,
+    )
+    summary = session.run(session.resolve(overrides), command_line())
+    print_report(summary, "json" if json else "table")
+    if summary.failures:
+        raise typer.Exit(1)

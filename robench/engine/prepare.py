@@ -1,0 +1,222 @@
+"""From specs to a deployed defense: obtain weights, build, fit, calibrate. Everything here precedes any attack."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from robench.api import FitContext, ModelContext, PluginError
+from robench.engine.calibration import RULES, exceedance, rank_threshold
+from robench.engine.deploy import Deployed, freeze
+from robench.engine.digests import module_digest
+from robench.engine.precision import judging_precision
+from robench.engine.seeding import ImageStreams, isolated_default_generator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from torch import Tensor, nn
+
+    from robench.api import ClassifierSpec, DefenseSpec, Network
+    from robench.engine.data import LoadedSplit, Splits
+    from robench.engine.progress import Progress
+    from robench.engine.weights import TrainedNetwork, WeightCache
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A spec as a plugin offers it, with the parameters that the user wants.
+
+    Attributes:
+        spec: A ``ClassifierSpec`` or a ``DefenseSpec``.
+        parameters: An instance of its ``parameters`` class.
+        settings: The same as canonical JSON values, for the record.
+        origin: Distribution, version and code digest of the plugin.
+    """
+
+    spec: Any
+    parameters: Any
+    settings: Mapping[str, object]
+    origin: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A defense ready to be attacked, with what is known of it.
+
+    Attributes:
+        deployed: The frozen defense with its threshold.
+        digest: SHA-256 of all its weights and buffers.
+        rule: How the threshold was found: a calibration rule, ``own`` for the defense's own, or None without one.
+        false_positive_rate: Share of validation images that the threshold rejects; None without one.
+        validation_images: Their number; 0 without a threshold.
+    """
+
+    deployed: Deployed
+    digest: str
+    rule: str | None
+    false_positive_rate: float | None
+    validation_images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What training and calibration depend on beside the specs.
+
+    Attributes:
+        profile: ``quick`` or ``paper``.
+        seed: Of training and calibration.
+        calibration: ``finite-sample`` or ``paper-grid``.
+        false_positive_rate: Share of clean images that a detector may reject, in (0, 1).
+        batch_size: Images per forward pass.
+    """
+
+    profile: str
+    seed: int
+    calibration: str
+    false_positive_rate: float
+    batch_size: int
+
+
+class Workshop:
+    """Prepares one classifier and any number of defenses around it.
+
+    Args:
+        splits: The data set.
+        cache: Trained weights.
+        settings: What training and calibration depend on.
+        device: Where everything runs.
+        progress: Told of long work.
+    """
+
+    def __init__(
+        self, splits: Splits, cache: WeightCache, settings: Settings, device: torch.device, progress: Progress
+    ) -> None:
+        self.splits = splits
+        self.cache = cache
+        self.settings = settings
+        self.device = device
+        self.progress = progress
+
+    def train_classifier(self, offer: Offer, *, retrain: bool = False) -> TrainedNetwork:
+        """Obtain the classifier, frozen."""
+        spec: ClassifierSpec[Any] = offer.spec
+        network = spec.network(self._context(offer, None))
+        return self._obtain(network, offer, None, retrain=retrain)
+
+    def train_networks(
+        self, offer: Offer, classifier: nn.Module, *, retrain: bool = False
+    ) -> dict[str, TrainedNetwork]:
+        """Obtain the networks of a defense by name, frozen. What this workshop has trained is not trained again."""
+        spec: DefenseSpec[Any] = offer.spec
+        if spec.networks is None:
+            return {}
+        networks = spec.networks(self._context(offer, classifier))
+        return {network.name: self._obtain(network, offer, classifier, retrain=retrain) for network in networks}
+
+    def prepare(self, offer: Offer, classifier: nn.Module) -> Prepared:
+        """Build a defense from its networks, fit it and fix its threshold on validation images."""
+        spec: DefenseSpec[Any] = offer.spec
+        networks = {name: trained.module for name, trained in self.train_networks(offer, classifier).items()}
+        with isolated_default_generator():
+            module = freeze(spec.build(self._context(offer, classifier), networks), self.device)
+        deployed = Deployed(
+            name=spec.name,
+            module=module,
+            classifier=classifier,
+            classes=len(self.splits.spec.classes),
+            threshold=None,
+            stochastic=spec.stochastic,
+        )
+        rule, rate, count = None, None, 0
+        threshold = self._fit(spec, module)
+        if spec.rejecting:
+            rule = "own" if threshold is not None else self.settings.calibration
+            scores = self._scores(deployed)
+            if threshold is None:
+                threshold = RULES[rule](scores, self.settings.false_positive_rate)
+            rate, count = exceedance(scores, threshold), len(scores)
+            deployed = dataclasses.replace(deployed, threshold=threshold)
+        return Prepared(
+            deployed=deployed,
+            digest=module_digest(module),
+            rule=rule,
+            false_positive_rate=rate,
+            validation_images=count,
+        )
+
+    def _context(self, offer: Offer, classifier: nn.Module | None) -> ModelContext[Any]:
+        spec = self.splits.spec
+        return ModelContext(
+            dataset=spec.name,
+            shape=spec.shape,
+            classes=len(spec.classes),
+            profile=self.settings.profile,
+            parameters=offer.parameters,
+            classifier=classifier,
+        )
+
+    def _obtain(self, network: Network, offer: Offer, classifier: nn.Module | None, *, retrain: bool) -> TrainedNetwork:
+        trained = self.cache.obtain(
+            network,
+            self.splits.train,
+            dataset=self.splits.spec.name,
+            seed=self.settings.seed,
+            device=self.device,
+            classifier=classifier if network.uses_classifier else None,
+            origin=offer.origin,
+            progress=self.progress,
+            retrain=retrain,
+        )
+        freeze(trained.module, self.device)
+        return trained
+
+    def _fit(self, spec: DefenseSpec[Any], module: nn.Module) -> float | None:
+        if spec.fit is None:
+            return None
+        context = FitContext(
+            defense=module,
+            batches=_Batches(self.splits.validation, self.settings.batch_size, self.device),
+            false_positive_rate=self.settings.false_positive_rate,
+            rank_threshold=rank_threshold,
+        )
+        with torch.inference_mode(), judging_precision(self.device):
+            return spec.fit(context)
+
+    def _scores(self, deployed: Deployed) -> Tensor:
+        """Return the scores of all validation images, shape (N,), float32, on the CPU."""
+        batches = _Batches(self.splits.validation, self.settings.batch_size, self.device)
+        scores: list[Tensor] = []
+        done = 0
+        title = f"calibrate {deployed.name}"
+        with (
+            self.progress.task(title, len(batches.split), "images") as task,
+            torch.inference_mode(),
+            judging_precision(self.device),
+        ):
+            for batch in batches:
+                random = ImageStreams(range(done, done + len(batch)), self.device, "calibrate", self.settings.seed)
+                score = deployed.verdict(batch, random).score
+                if score is None or not bool(score.isfinite().all()):
+                    message = f"defense {deployed.name} is declared rejecting but gave no finite score"
+                    raise PluginError(message, "return a finite score for every image, or declare rejecting=False")
+                scores.append(score.cpu())
+                done += len(batch)
+                task.update(done)
+        return torch.cat(scores)
+
+
+class _Batches:
+    """Images of a split on a device, batch by batch; can be walked several times."""
+
+    def __init__(self, split: LoadedSplit, size: int, device: torch.device) -> None:
+        self.split = split
+        self._size = size
+        self._device = device
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for start in range(0, len(self.split), self._size):
+            yield torch.from_numpy(self.split.images[start : start + self._size]).to(self._device)

@@ -1,0 +1,169 @@
+"""The cache of trained weights: safetensors with a manifest, found again by everything that shaped them."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from robench import __version__
+from robench.engine.digests import module_digest, settings_digest, tensors_digest
+from robench.engine.files import replacing
+from robench.engine.precision import training_format
+from robench.engine.seeding import isolated_default_generator
+from robench.engine.training import train
+from robench.errors import RobenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import nn
+
+    from robench.api import Network
+    from robench.engine.data import LoadedSplit
+    from robench.engine.progress import Progress
+
+WEIGHTS, MANIFEST, CHECKPOINT = "weights.safetensors", "manifest.json", "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedNetwork:
+    """A network with its weights.
+
+    Attributes:
+        module: On the device where it is wanted.
+        folder: Where weights and manifest are.
+        trained_now: False if the weights were in the cache.
+        manifest: Everything that is known of the weights.
+    """
+
+    module: nn.Module
+    folder: Path
+    trained_now: bool
+    manifest: Mapping[str, object]
+
+
+class WeightCache:
+    """Weights by dataset, network and key.
+
+    Args:
+        root: The folder of the cache; made when first needed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._trained: set[Path] = set()
+
+    def obtain(
+        self,
+        network: Network,
+        split: LoadedSplit,
+        *,
+        dataset: str,
+        seed: int,
+        device: torch.device,
+        classifier: nn.Module | None,
+        origin: Mapping[str, str],
+        progress: Progress,
+        retrain: bool = False,
+    ) -> TrainedNetwork:
+        """Load the weights of a network, or train them.
+
+        Args:
+            network: What to train and how.
+            split: Training images and labels.
+            dataset: Name of the data set.
+            seed: Of the training.
+            device: Where to train, and where the module is returned.
+            classifier: The defended classifier, if the network's loss uses it.
+            origin: Distribution, version and code digest of the plugin.
+            progress: Told of a training.
+            retrain: Train even if there are weights, unless they were trained through this very object.
+
+        Raises:
+            RobenchError: If files are damaged or cannot be written, or the training diverges.
+        """
+        identity = {
+            "network": network.name,
+            "architecture": dict(network.architecture),
+            "recipe": asdict(network.recipe),
+            "dataset": dataset,
+            "data": split.digest,
+            "classifier": None if classifier is None else module_digest(classifier),
+            "seed": seed,
+            "versions": {"robench": __version__, "torch": torch.__version__.split("+")[0], **origin},
+        }
+        key = settings_digest(identity)
+        folder = self.root / "weights" / dataset / f"{network.name}-{key[:12]}"
+        lock = self._lock(folder)
+        with lock:
+            if retrain and folder not in self._trained:
+                (folder / MANIFEST).unlink(missing_ok=True)
+                (folder / CHECKPOINT).unlink(missing_ok=True)
+            if (folder / MANIFEST).exists():
+                module, manifest = _load(folder, network, key)
+                return TrainedNetwork(module=module.to(device), folder=folder, trained_now=False, manifest=manifest)
+            begun = time.monotonic()
+            module, history = train(
+                network, split, seed=seed, device=device, checkpoint=folder / CHECKPOINT, progress=progress
+            )
+            manifest = {
+                "key": key,
+                **identity,
+                "history": history,
+                "device": device.type,
+                "format": training_format(device),
+                "seconds": round(time.monotonic() - begun, 1),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+            manifest = _save(folder, module, manifest)
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+            self._trained.add(folder)
+        return TrainedNetwork(module=module, folder=folder, trained_now=True, manifest=manifest)
+
+    def _lock(self, folder: Path) -> FileLock:
+        """Keep a second process from training the same network at the same time; the system frees a dead one's."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return FileLock(folder / ".lock")
+        except OSError as error:
+            message = f"cannot write to the cache folder {folder}: {error.strerror or error}"
+            raise RobenchError(message, "set ROBENCH_CACHE to a folder that you can write to") from error
+
+
+def _save(folder: Path, module: nn.Module, manifest: dict[str, object]) -> dict[str, object]:
+    """Write the weights, then the manifest that makes them count."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    manifest = {"digest": tensors_digest(tensors), **manifest}
+    with replacing(folder / WEIGHTS) as temporary:
+        save_file(tensors, temporary, metadata={"key": str(manifest["key"])})
+    with replacing(folder / MANIFEST) as temporary:
+        temporary.write_text(json.dumps(manifest, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return manifest
+
+
+def _load(folder: Path, network: Network, key: str) -> tuple[nn.Module, dict[str, object]]:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        tensors = load_file(folder / WEIGHTS)
+        if manifest["key"] != key or manifest["digest"] != tensors_digest(tensors):
+            raise _damaged(folder)
+        with isolated_default_generator():
+            module = network.build()
+        module.load_state_dict(tensors)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError, RuntimeError) as error:
+        raise _damaged(folder) from error
+    return module, manifest
+
+
+def _damaged(folder: Path) -> RobenchError:
+    message = f"the cached weights in {folder} are damaged: they differ from their manifest"
+    return RobenchError(message, "delete the folder to train them anew")

@@ -1,0 +1,137 @@
+"""One user's view of robench: where configuration, plugins and results are, and what can be done with them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from robench.config.file import load_config
+from robench.config.location import find_config
+from robench.config.request import Overrides, resolve_paths, resolve_run
+from robench.registry.catalog import load_catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from robench.api.records import Run, RunSummary
+    from robench.config.request import PathSettings, RunRequest
+    from robench.engine.progress import Progress
+    from robench.registry.catalog import Catalog
+    from robench.session.diagnosis import Diagnosis
+    from robench.session.training import TrainingReport
+
+
+class Session:
+    """What the command line does, for use from Python. Heavy libraries are loaded by the methods that need them.
+
+    Args:
+        environ: The environment; ``ROBENCH_*`` variables count.
+        cwd: Where benchmarks.toml is searched from, upward.
+        config: A benchmarks.toml to use instead.
+        progress: Told of long work; nothing is shown without it.
+
+    Example:
+        >>> import os, pathlib
+        >>> session = Session(environ=os.environ, cwd=pathlib.Path.cwd())
+        >>> "mnist" in session.catalog.datasets
+        True
+    """
+
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str],
+        cwd: Path,
+        config: Path | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._environ = environ
+        self._cwd = cwd
+        self._config = config
+        self._progress = progress
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Everything that plugins offer."""
+        return load_catalog(self._environ)
+
+    def resolve(self, overrides: Overrides) -> RunRequest:
+        """Work out what a run will do.
+
+        Raises:
+            UsageError: If a value is invalid or missing, or a name is unknown.
+        """
+        config = load_config(find_config(self._config, self._environ, self._cwd))
+        failed = len(self.catalog.failures)
+        remark = f"{failed} plugins failed to load: see `robench plugins list`" if failed else ""
+        known: dict[str, tuple[str, ...]] = {kind: names for kind, names in self.catalog.names().items()}  # noqa: C416 (widens the keys)
+        return resolve_run(config, overrides, self._environ, known, remark)
+
+    def paths(self, *, db: str | None = None, data_dir: Path | None = None) -> PathSettings:
+        """Work out where things are."""
+        return resolve_paths(Overrides(db=db, data_dir=data_dir), self._environ)
+
+    def run(self, request: RunRequest, command: str) -> RunSummary:
+        """Evaluate defenses; what is stored already is not done again.
+
+        Args:
+            request: What to do.
+            command: The command line, for the record.
+
+        Raises:
+            RobenchError: If the request cannot be carried out. A plugin that fails costs its own cells only; they are
+                listed in the summary.
+        """
+        from robench.session.evaluation import evaluate
+
+        return evaluate(request, self.catalog, command, self._listener())
+
+    def train(self, request: RunRequest, *, retrain: bool = False) -> list[TrainingReport]:
+        """Train the networks that a run would need, or find them in the cache.
+
+        Raises:
+            RobenchError: If a training fails.
+        """
+        from robench.session.training import train_networks
+
+        return train_networks(request, self.catalog, self._listener(), retrain=retrain)
+
+    def summary(self, db: str, run: str | None = None) -> RunSummary:
+        """Summarise a stored run.
+
+        Args:
+            db: Path or URL of the store.
+            run: Beginning of the run's id; None for the newest.
+
+        Raises:
+            RobenchError: If there is no such store or run.
+        """
+        from robench.analysis.summary import summarise
+        from robench.storage.store import ResultStore
+
+        with ResultStore.open(db, create=False) as store:
+            found = store.find_run(run)
+            return summarise(found, store.counts(found.id))
+
+    def runs(self, db: str) -> tuple[Run, ...]:
+        """List all stored runs, newest first.
+
+        Raises:
+            RobenchError: If there is no such store.
+        """
+        from robench.storage.store import ResultStore
+
+        with ResultStore.open(db, create=False) as store:
+            return store.runs()
+
+    def diagnose(self, *, db: str | None = None, data_dir: Path | None = None) -> Diagnosis:
+        """Look at versions, device, store, cache, data and plugins, and change nothing."""
+        from robench.session.diagnosis import diagnose
+
+        return diagnose(self.paths(db=db, data_dir=data_dir), self.catalog)
+
+    def _listener(self) -> Progress:
+        from robench.engine.progress import Silent
+
+        return self._progress or Silent()

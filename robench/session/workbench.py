@@ -1,0 +1,64 @@
+"""What evaluation and training share: the chosen plugins with their parameters, the data, the device, the cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from robench.api import DataContext
+from robench.config.parameters import canonical
+from robench.engine.data import Splits
+from robench.engine.precision import resolve_device
+from robench.engine.prepare import Offer, Settings, Workshop
+from robench.engine.runner import default_batch_size
+from robench.engine.weights import WeightCache
+
+if TYPE_CHECKING:
+    from robench.config.request import PathSettings, RunRequest
+    from robench.engine.progress import Progress
+    from robench.registry.catalog import Catalog, Entry
+
+
+class Workbench:
+    """A request with everything it names at hand.
+
+    Args:
+        request: What to do.
+        catalog: Where its names are looked up.
+        progress: Told of long work.
+
+    Raises:
+        UsageError: If a name is unknown, a parameter is wrong, or the device is missing.
+    """
+
+    def __init__(self, request: RunRequest, catalog: Catalog, progress: Progress) -> None:
+        self.request = request
+        self.device = resolve_device(request.device)
+        self.batch_size = request.batch_size or default_batch_size(self.device)
+        self.classifier = self._offer(catalog.classifier(request.classifier))
+        self.defenses = [self._offer(catalog.defense(name)) for name in request.defenses]
+        self.attacks = [self._offer(catalog.attack(name)) for name in request.attacks]
+        self.splits = Splits(catalog.dataset(request.dataset).spec, data_context(request, progress))
+        settings = Settings(
+            profile=request.profile,
+            seed=request.seed,
+            calibration=request.calibration,
+            false_positive_rate=request.false_positive_rate,
+            batch_size=self.batch_size,
+        )
+        cache = WeightCache(request.cache_dir)
+        self.workshop = Workshop(self.splits, cache, settings, self.device, progress)
+
+    def _offer(self, entry: Entry[Any]) -> Offer:
+        parameters = self.request.parameters_of(entry.name, entry.spec.parameters)
+        origin = {"plugin": f"{entry.distribution} {entry.version}", "code": entry.code_digest()}
+        return Offer(spec=entry.spec, parameters=parameters, settings=canonical(parameters), origin=origin)
+
+
+def data_context(paths: PathSettings, progress: Progress, *, offline: bool = False) -> DataContext:
+    """Return where data sets may look for their files."""
+    return DataContext(
+        data_dir=paths.data_dir,
+        cache_dir=paths.cache_dir / "data",
+        offline=offline or paths.offline,
+        report=progress.note,
+    )
