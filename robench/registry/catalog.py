@@ -107,14 +107,17 @@ class Catalog:
             "attack": tuple(self.attacks),
         }
 
+    def remark(self) -> str:
+        """Return what may explain that a name is unknown; empty where every plugin was loaded."""
+        count = len(self.failures)
+        return f"failed to load: {count}, see `robench plugins list`" if count else ""
+
     def _find(self, kind: Kind, entries: Mapping[str, Entry[S]], name: str) -> Entry[S]:
         if name in entries:
             return entries[name]
         message = f'unknown {kind} "{name}"'
-        hint = suggestion(name, entries)
-        if self.failures:
-            hint += f" ({len(self.failures)} failed to load: see `robench plugins list`)"
-        raise UsageError(message, hint)
+        hint, remark = suggestion(name, entries), self.remark()
+        raise UsageError(message, f"{hint} ({remark})" if remark else hint)
 
 
 def load_catalog(environ: Mapping[str, str]) -> Catalog:

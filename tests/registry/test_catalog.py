@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+
 from robench.errors import PluginError, UsageError
 from robench.registry import Catalog, load_catalog
 from robench.registry.code import digest_code
@@ -44,7 +45,7 @@ def test_an_empty_kind_is_said_to_be_empty(catalog: Catalog, kind: str) -> None:
 
 def test_failed_plugins_are_mentioned_when_a_name_is_unknown(install: Installer) -> None:
     install.plugin("acme", "1 / 0")
-    with pytest.raises(UsageError, match="failed to load: see `robench plugins list`"):
+    with pytest.raises(UsageError, match="failed to load: 1, see `robench plugins list`"):
         load_catalog({}).defense("acme")
 
 

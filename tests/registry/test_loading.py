@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
 from robench.registry import load_catalog
 
 if TYPE_CHECKING:
