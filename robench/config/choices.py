@@ -1,0 +1,86 @@
+"""What one source (a suite, the environment, the flags) asks for. ``None`` stands for silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from robench.config import checks
+from robench.config.epsilons import parse_epsilons
+
+DEFAULTS_KEYS = ("dataset", "images", "seed", "profile", "calibration", "defenses", "attacks")
+DATASET_KEYS = ("classifier", "epsilons", "false_positive_rate")
+SUITE_KEYS = DEFAULTS_KEYS + DATASET_KEYS
+
+Place = Callable[[str], str]
+"""Tells where a key was set, such as ``benchmarks.toml: suites.quick.images`` or ``--images``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """Checked values; names of plugins may still be unknown.
+
+    Attributes:
+        dataset, classifier: Names.
+        defenses, attacks: Names, not empty.
+        epsilons: Normalised decimal texts, ascending.
+        images: Number of test images, at least 1.
+        seed: In [0, 2**63).
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:INDEX``.
+        profile: ``quick`` or ``paper``.
+        batch_size: Images, at least 1.
+        calibration: ``finite-sample`` or ``paper-grid``.
+        false_positive_rate: In (0, 1).
+    """
+
+    dataset: str | None = None
+    classifier: str | None = None
+    defenses: tuple[str, ...] | None = None
+    attacks: tuple[str, ...] | None = None
+    epsilons: tuple[str, ...] | None = None
+    images: int | None = None
+    seed: int | None = None
+    device: str | None = None
+    profile: str | None = None
+    batch_size: int | None = None
+    calibration: str | None = None
+    false_positive_rate: float | None = None
+
+
+_CHECKS: Mapping[str, Callable[[object, str], Any]] = MappingProxyType(
+    {
+        "dataset": checks.text,
+        "classifier": checks.text,
+        "defenses": checks.names,
+        "attacks": checks.names,
+        "epsilons": parse_epsilons,
+        "images": checks.count,
+        "seed": checks.seed,
+        "device": checks.device,
+        "profile": checks.profile,
+        "batch_size": checks.count,
+        "calibration": checks.calibration,
+        "false_positive_rate": checks.rate,
+    }
+)
+
+
+def read_choices(values: Mapping[str, object], place: Place, allowed: Iterable[str]) -> Choices:
+    """Check the values of one source.
+
+    Args:
+        values: By key.
+        place: Tells where a key was set.
+        allowed: The keys that this source may set.
+
+    Raises:
+        UsageError: If a key is not allowed or its value is invalid.
+    """
+    return Choices(
+        **{
+            checks.known_name(key, place(key), "key", allowed): _CHECKS[key](value, place(key))
+            for key, value in values.items()
+        }
+    )

@@ -1,0 +1,219 @@
+"""What one command will do, resolved from flags, environment and benchmarks.toml, in this order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeVar
+
+import platformdirs
+
+from robench.config.checks import invalid, known_name, text
+from robench.config.choices import read_choices
+from robench.config.environment import VARIABLES, choices_from_environment, switch
+from robench.config.file import load_config
+from robench.config.layers import Layer, Layers
+from robench.config.location import packaged_source
+from robench.config.parameters import build_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from robench.config.choices import Place
+    from robench.config.file import Config
+
+P = TypeVar("P")
+
+DEFAULT_DB = "robench.db"
+DEFAULT_FALSE_POSITIVE_RATE = 0.01  # of a data set that no file lists
+
+_FLAG_KEYS = ("dataset", "classifier", "defenses", "attacks", "epsilons", *VARIABLES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """Flags, or arguments of the Python API, not yet checked. ``None`` stands for not given.
+
+    Attributes:
+        epsilons: Text as in ``0.05,0.1`` or ``0.01:0.3:30``.
+        suite: Name of a suite of benchmarks.toml.
+        db: Path or URL of the store.
+        data_dir: The user's folder of data sets.
+    """
+
+    dataset: str | None = None
+    classifier: str | None = None
+    defenses: tuple[str, ...] | None = None
+    attacks: tuple[str, ...] | None = None
+    epsilons: str | None = None
+    images: int | None = None
+    seed: int | None = None
+    device: str | None = None
+    profile: str | None = None
+    suite: str | None = None
+    db: str | None = None
+    data_dir: Path | None = None
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathSettings:
+    """Where things are.
+
+    Attributes:
+        db: Path or URL of the store.
+        data_dir: The user's folder of data sets, if any.
+        cache_dir: Where weights and downloads are kept; may not exist yet.
+        offline: Forbids any download.
+    """
+
+    db: str
+    data_dir: Path | None
+    cache_dir: Path
+    offline: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest(PathSettings):
+    """What ``robench run`` will do. Every name exists, every value is in its range.
+
+    Attributes:
+        dataset, classifier: Names.
+        defenses, attacks: Names, each once, in the order asked for.
+        epsilons: Normalised decimal texts, ascending.
+        images: Number of test images, at least 1; there may be fewer.
+        seed: In [0, 2**63).
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:INDEX``.
+        profile: ``quick`` or ``paper``.
+        batch_size: Images per batch, at least 1; None leaves it to the engine.
+        calibration: ``finite-sample`` or ``paper-grid``.
+        false_positive_rate: In (0, 1).
+        parameters: Values by name of the plugin, for those that this run uses; types are checked by
+            ``build_parameters``.
+        config_path: The benchmarks.toml that was read.
+        config_label: What messages call it.
+    """
+
+    dataset: str
+    classifier: str
+    defenses: tuple[str, ...]
+    attacks: tuple[str, ...]
+    epsilons: tuple[str, ...]
+    images: int
+    seed: int
+    device: str
+    profile: str
+    batch_size: int | None
+    calibration: str
+    false_positive_rate: float
+    parameters: Mapping[str, Mapping[str, object]]
+    config_path: Path
+    config_label: str
+
+    def parameters_of(self, plugin: str, cls: type[P]) -> P:
+        """Return the parameters that this run gives to a plugin.
+
+        Args:
+            plugin: Name of a classifier, defense or attack.
+            cls: The ``parameters`` class of its spec.
+
+        Raises:
+            UsageError: If benchmarks.toml sets a parameter that there is not, or to an impossible value.
+        """
+        return build_parameters(cls, self.parameters.get(plugin, {}), f"{self.config_label}: parameters.{plugin}")
+
+
+def resolve_paths(overrides: Overrides, environ: Mapping[str, str]) -> PathSettings:
+    """Resolve what every command needs.
+
+    Raises:
+        UsageError: If a flag or a variable is malformed.
+    """
+    flag, variable, cache = overrides.data_dir, environ.get("ROBENCH_DATA"), environ.get("ROBENCH_CACHE")
+    db = environ.get("ROBENCH_DB") or DEFAULT_DB if overrides.db is None else text(overrides.db, "--db")
+    return PathSettings(
+        db=db,
+        data_dir=flag if flag is not None else Path(variable) if variable else None,
+        cache_dir=Path(cache) if cache else Path(platformdirs.user_cache_dir("robench", appauthor=False)),
+        offline=switch(environ, "ROBENCH_OFFLINE"),
+    )
+
+
+def resolve_run(
+    config: Config,
+    overrides: Overrides,
+    environ: Mapping[str, str],
+    known: Mapping[str, Collection[str]],
+    remark: str = "",
+) -> RunRequest:
+    """Resolve what ``robench run`` needs: flag, then variable, then suite, then the file's and robench's defaults.
+
+    Args:
+        config: The benchmarks.toml that counts.
+        overrides: The flags.
+        environ: The ROBENCH_* variables.
+        known: The names that there are, by kind: ``dataset``, ``classifier``, ``defense``, ``attack``.
+        remark: What else may explain that a name is unknown, such as plugins that failed to load.
+
+    Raises:
+        UsageError: If a value is invalid or missing, or a name is unknown.
+    """
+    paths = resolve_paths(overrides, environ)
+    files = (config, load_config(packaged_source()))
+    environment = Layer(choices=choices_from_environment(environ), place=VARIABLES.__getitem__)
+    suite = () if overrides.suite is None else (_suite(config, overrides.suite),)
+    defaults = [Layer(choices=file.defaults, place=_in(file, "defaults")) for file in files]
+    layers = Layers(layers=(_flags(overrides), environment, *suite, *defaults), known=known, remark=remark)
+    dataset = layers.name("dataset")
+    listed = [file for file in files if dataset in file.datasets]
+    layers = layers.above(
+        *(Layer(choices=file.datasets[dataset], place=_in(file, "datasets", dataset)) for file in listed)
+    )
+    _require_settings(layers, config, dataset)
+    classifier, defenses, attacks = layers.name("classifier"), layers.names("defenses"), layers.names("attacks")
+    used = {dataset, classifier, *defenses, *attacks}
+    return RunRequest(
+        db=paths.db,
+        data_dir=paths.data_dir,
+        cache_dir=paths.cache_dir,
+        offline=paths.offline,
+        dataset=dataset,
+        classifier=classifier,
+        defenses=defenses,
+        attacks=attacks,
+        epsilons=layers.value("epsilons"),
+        images=layers.value("images"),
+        seed=layers.value("seed"),
+        device=layers.value("device") or "auto",
+        profile=layers.value("profile"),
+        batch_size=layers.value("batch_size"),
+        calibration=layers.value("calibration"),
+        false_positive_rate=layers.value("false_positive_rate") or DEFAULT_FALSE_POSITIVE_RATE,
+        parameters=MappingProxyType({name: table for name, table in config.parameters.items() if name in used}),
+        config_path=config.path,
+        config_label=config.label,
+    )
+
+
+def _flags(overrides: Overrides) -> Layer:
+    names = {key: f"--{key.replace('_', '-')}" for key in _FLAG_KEYS} | {"defenses": "--defense", "attacks": "--attack"}
+    values = {key: value for key in _FLAG_KEYS if (value := getattr(overrides, key)) is not None}
+    return Layer(choices=read_choices(values, names.__getitem__, _FLAG_KEYS), place=names.__getitem__, indexed=False)
+
+
+def _suite(config: Config, name: str) -> Layer:
+    known_name(name, f"--suite: {config.label}", "suite", config.suites)
+    return Layer(choices=config.suites[name], place=_in(config, "suites", name))
+
+
+def _in(config: Config, *keys: str) -> Place:
+    return lambda key: config.place(*keys, key)
+
+
+def _require_settings(layers: Layers, config: Config, dataset: str) -> None:
+    """Refuse a data set that no file lists unless something else says how to attack it."""
+    for key, flag in (("classifier", "--classifier NAME"), ("epsilons", "--epsilons 0.1,0.2")):
+        if layers.value(key) is None:
+            problem = f"is missing, and so no {key} is known for data set {dataset}"
+            raise invalid(config.place("datasets", dataset, key), problem, f"add it, or give {flag}")

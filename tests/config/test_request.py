@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from robench.config import (
+    Config,
+    ConfigSource,
+    Overrides,
+    PathSettings,
+    RunRequest,
+    load_config,
+    resolve_paths,
+    resolve_run,
+)
+from robench.config.file import parse_config
+from robench.config.location import packaged_source
+from robench.errors import UsageError
+
+KNOWN = {
+    "dataset": ("mnist", "cifar10", "foreign"),
+    "classifier": ("paper-a", "paper-b", "mine"),
+    "defense": ("none", "magnet", "puvae", "puvae-detect"),
+    "attack": ("fgsm", "bim", "pgd"),
+}
+
+
+def config(text: str) -> Config:
+    source = ConfigSource(path=Path("/somewhere/benchmarks.toml"), label="benchmarks.toml")
+    return parse_config(f"schema = 1\n{text}", source)
+
+
+def resolve(text: str = "", environ: dict[str, str] | None = None, **flags: object) -> RunRequest:
+    overrides = dataclasses.replace(Overrides(), **flags)  # type: ignore[arg-type]  # some tests pass nonsense
+    return resolve_run(config(text), overrides, environ or {}, KNOWN)
+
+
+def refusal(text: str = "", environ: dict[str, str] | None = None, **flags: object) -> str:
+    with pytest.raises(UsageError) as error:
+        resolve(text, environ, **flags)
+    return str(error.value)
+
+
+def test_the_packaged_file_alone_gives_the_default_run() -> None:
+    request = resolve_run(load_config(packaged_source()), Overrides(), {}, KNOWN)
+    assert request == RunRequest(
+        db="robench.db",
+        data_dir=None,
+        cache_dir=Path(platformdirs.user_cache_dir("robench", appauthor=False)),
+        offline=False,
+        dataset="mnist",
+        classifier="paper-a",
+        defenses=("none", "magnet", "puvae", "puvae-detect"),
+        attacks=("fgsm", "pgd"),
+        epsilons=("0.1", "0.2", "0.3"),
+        images=500,
+        seed=0,
+        device="auto",
+        profile="quick",
+        batch_size=None,
+        calibration="finite-sample",
+        false_positive_rate=0.001,
+        parameters={},
+        config_path=packaged_source().path,
+        config_label="packaged benchmarks.toml",
+    )
+
+
+def test_a_sparse_file_keeps_the_packaged_defaults() -> None:
+    request = resolve("[defaults]\nimages = 9\n[datasets.mnist]\nepsilons = [0.5]")
+    assert (request.images, request.epsilons) == (9, ("0.5",))
+    assert (request.attacks, request.classifier, request.false_positive_rate) == (("fgsm", "pgd"), "paper-a", 0.001)
+
+
+LAYERS = "[defaults]\nimages = 4\nseed = 4\nprofile = 'quick'\n[suites.s]\nimages = 3\nseed = 3\nprofile = 'paper'\n"
+
+
+def test_flag_beats_variable_beats_suite_beats_defaults() -> None:
+    environ = {"ROBENCH_IMAGES": "2", "ROBENCH_SEED": "2"}
+    assert resolve(LAYERS).images == 4
+    assert resolve(LAYERS, suite="s").images == 3
+    assert resolve(LAYERS, environ, suite="s").images == 2
+    request = resolve(LAYERS, environ, suite="s", images=1)
+    assert (request.images, request.seed, request.profile) == (1, 2, "paper")
+
+
+def test_every_flag_is_heard() -> None:
+    request = resolve(
+        dataset="cifar10",
+        classifier="mine",
+        defenses=("puvae", "none", "puvae"),
+        attacks=("bim",),
+        epsilons="0.2,0.1",
+        images=5,
+        seed=0,
+        device="cuda:1",
+        profile="paper",
+        batch_size=3,
+        db="x.db",
+        data_dir=Path("data"),
+    )
+    assert (request.dataset, request.classifier, request.defenses) == ("cifar10", "mine", ("puvae", "none"))
+    assert (request.attacks, request.epsilons, request.images) == (("bim",), ("0.1", "0.2"), 5)
+    assert (request.seed, request.device, request.profile) == (0, "cuda:1", "paper")
+    assert (request.batch_size, request.db, request.data_dir) == (3, "x.db", Path("data"))
+    assert request.false_positive_rate == 0.03
+
+
+def test_every_variable_is_heard_and_an_empty_one_is_not_set() -> None:
+    environ = {
+        "ROBENCH_DATASET": "cifar10",
+        "ROBENCH_CLASSIFIER": "mine",
+        "ROBENCH_IMAGES": "7",
+        "ROBENCH_SEED": "8",
+        "ROBENCH_DEVICE": "cpu",
+        "ROBENCH_PROFILE": "paper",
+        "ROBENCH_BATCH_SIZE": "9",
+        "ROBENCH_DB": "y.db",
+        "ROBENCH_DATA": "d",
+        "ROBENCH_CACHE": "c",
+        "ROBENCH_OFFLINE": "1",
+    }
+    request = resolve(environ=environ)
+    assert (request.dataset, request.classifier, request.images, request.seed) == ("cifar10", "mine", 7, 8)
+    assert (request.device, request.profile, request.batch_size) == ("cpu", "paper", 9)
+    assert (request.db, request.data_dir, request.cache_dir, request.offline) == ("y.db", Path("d"), Path("c"), True)
+    assert resolve(environ=dict.fromkeys(environ, "")) == resolve()
+
+
+def test_a_suite_may_set_what_belongs_to_a_data_set() -> None:
+    suite = "[suites.s]\ndataset = 'cifar10'\nclassifier = 'mine'\nepsilons = '0.1'\nfalse_positive_rate = 0.2\n"
+    request = resolve(suite + "calibration = 'paper-grid'", suite="s")
+    assert (request.dataset, request.classifier, request.epsilons) == ("cifar10", "mine", ("0.1",))
+    assert (request.false_positive_rate, request.calibration) == (0.2, "paper-grid")
+
+
+def test_an_unlisted_data_set_needs_a_classifier_and_epsilons() -> None:
+    assert refusal(dataset="foreign").startswith("benchmarks.toml: datasets.foreign.classifier: is missing")
+    assert refusal(dataset="foreign", classifier="mine").endswith("add it, or give --epsilons 0.1,0.2")
+    request = resolve(dataset="foreign", classifier="mine", epsilons="0.1")
+    assert request.false_positive_rate == 0.01
+    assert resolve("[datasets.foreign]\nclassifier = 'mine'\nepsilons = [0.1]", dataset="foreign").classifier == "mine"
+
+
+def test_an_unknown_name_is_reported_where_it_was_written() -> None:
+    suite = "[suites.quick]\nattacks = ['fgsm', 'pdg']"
+    unknown = 'unknown attack "pdg"; did you mean "pgd"?'
+    assert refusal(suite, suite="quick") == f"benchmarks.toml: suites.quick.attacks[1]: {unknown}"
+    assert refusal(attacks=("fgsm", "pdg")) == f"--attack: {unknown}"
+    assert refusal("[defaults]\nattacks = ['pdg']") == f"benchmarks.toml: defaults.attacks[0]: {unknown}"
+    expected = 'ROBENCH_DATASET: unknown dataset "mnits"; did you mean "mnist"?'
+    assert refusal(environ={"ROBENCH_DATASET": "mnits"}) == expected
+    expected = 'benchmarks.toml: datasets.mnist.classifier: unknown classifier "xyz"; known: mine, paper-a, paper-b'
+    assert refusal("[datasets.mnist]\nclassifier = 'xyz'") == expected
+    assert refusal(suite="quick") == '--suite: benchmarks.toml: unknown suite "quick"; there is none'
+
+
+def test_names_that_the_run_does_not_use_may_be_unknown() -> None:
+    request = resolve("[suites.other]\nattacks = ['pdg']\n[datasets.x]\nclassifier = 'xyz'\n[parameters.xyz]\na = 1")
+    assert request.parameters == {}
+    assert resolve("[defaults]\nattacks = ['pdg']", attacks=("pgd",)).attacks == ("pgd",)
+
+
+def test_plugins_that_failed_to_load_are_remarked_on() -> None:
+    with pytest.raises(UsageError, match=r'did you mean "pgd"\? \(failed to load: 1\)'):
+        resolve_run(config(""), Overrides(attacks=("pdg",)), {}, KNOWN, "failed to load: 1")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"images": 0}, "--images: 0 is too small; the least is 1"),
+        ({"images": -5}, "--images: -5 is too small"),
+        ({"seed": -1}, "--seed: -1 is too small"),
+        ({"seed": 2**63}, "--seed: 9223372036854775808 is too large"),
+        ({"batch_size": 0}, "--batch-size: 0 is too small"),
+        ({"device": "gpu"}, '--device: "gpu" is not one of auto, cpu, cuda, cuda:INDEX'),
+        ({"device": "cuda:"}, '--device: "cuda:" is not one of'),
+        ({"device": "cuda:x"}, '--device: "cuda:x" is not one of'),
+        ({"profile": "fast"}, '--profile: "fast" is not one of quick, paper'),
+        ({"epsilons": "0.1,-1"}, '--epsilons: "-1" is not above 0'),
+        ({"epsilons": ""}, "--epsilons: there is no epsilon"),
+        ({"defenses": ()}, "--defense: must not be empty"),
+        ({"dataset": "b\udcff\n"}, '--dataset: unknown dataset "b\\udcff\\n"; known: cifar10, foreign, mnist'),
+        ({"db": ""}, '--db: "" names nothing'),
+        ({"db": "a\0b"}, "names nothing"),
+    ],
+)
+def test_an_impossible_flag_is_named(flags: dict[str, object], message: str) -> None:
+    assert message in refusal(**flags)  # type: ignore[arg-type]  # none of them is called text or environ
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("ROBENCH_IMAGES", "many", 'ROBENCH_IMAGES: "many" is not a whole number'),
+        ("ROBENCH_IMAGES", "0", "ROBENCH_IMAGES: 0 is too small"),
+        ("ROBENCH_IMAGES", "9" * 5000, "is not a whole number"),
+        ("ROBENCH_SEED", "1.5", 'ROBENCH_SEED: "1.5" is not a whole number'),
+        ("ROBENCH_BATCH_SIZE", "-1", "ROBENCH_BATCH_SIZE: -1 is too small"),
+        ("ROBENCH_DEVICE", "tpu", 'ROBENCH_DEVICE: "tpu" is not one of'),
+        ("ROBENCH_PROFILE", "x", 'ROBENCH_PROFILE: "x" is not one of'),
+        ("ROBENCH_OFFLINE", "maybe", 'ROBENCH_OFFLINE: "maybe" is neither 1 nor 0'),
+    ],
+)
+def test_a_malformed_variable_is_named(variable: str, value: str, message: str) -> None:
+    assert message in refusal(environ={variable: value})
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1", True), ("TRUE", True), ("0", False), ("off", False)])
+def test_a_switch_understands_the_usual_words(value: str, expected: bool) -> None:
+    assert resolve_paths(Overrides(), {"ROBENCH_OFFLINE": value}).offline is expected
+
+
+def test_paths_are_resolved_without_the_rest() -> None:
+    environ = {"ROBENCH_DB": "v.db", "ROBENCH_DATA": "v", "ROBENCH_CACHE": "c", "ROBENCH_IMAGES": "nonsense"}
+    assert resolve_paths(Overrides(db="f.db"), environ) == PathSettings(
+        db="f.db", data_dir=Path("v"), cache_dir=Path("c"), offline=False
+    )
+    assert resolve_paths(Overrides(), {}).db == "robench.db"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    steps: int = 40
+
+
+def test_parameters_of_a_plugin_are_built_from_its_table() -> None:
+    request = resolve("[parameters.pgd]\nsteps = 3\n[parameters.fgsm]\nstesp = 3")
+    assert request.parameters_of("pgd", Parameters) == Parameters(steps=3)
+    assert request.parameters_of("none", Parameters) == Parameters()
+    with pytest.raises(UsageError) as error:
+        request.parameters_of("fgsm", Parameters)
+    assert str(error.value) == 'benchmarks.toml: parameters.fgsm.stesp: unknown key "stesp"; did you mean "steps"?'
