@@ -49,7 +49,9 @@ def summarise(run: Run, counts: Sequence[CellCounts]) -> RunSummary:
         run=run,
         # A run whose cells are not stored yet has produced nothing, which is not completeness.
         complete=bool(counts) and all(count.n == run.images for count in counts),
+        planned=len(counts) * run.images,
         defenses=tuple(dict.fromkeys(count.cell.defense for count in counts)),
+        attacks=tuple(dict.fromkeys(count.cell.attack for count in counts if count.cell.attack != CLEAN)),
         clean=tuple(_clean_row(count) for count in judged if count.cell.attack == CLEAN),
         results=results,
         worst=_worst_rows(results),

@@ -210,14 +210,17 @@ class RunSummary:
     Attributes:
         run: The request and its provenance.
         complete: Whether every cell has all its images.
-        defenses: Names, in the order of the request.
+        planned: Number of outcomes of the complete run: its cells times its images.
+        defenses, attacks: Names, in the order of the request; ``clean`` is not among the attacks.
         clean, results, worst, failures: Rows in the order of the request, epsilons ascending.
         details: ``run.details``, parsed.
     """
 
     run: Run
     complete: bool
+    planned: int
     defenses: tuple[str, ...]
+    attacks: tuple[str, ...]
     clean: tuple[CleanRow, ...]
     results: tuple[ResultRow, ...]
     worst: tuple[WorstRow, ...]

@@ -1,4 +1,4 @@
-"""What every command needs from its surroundings."""
+"""What every command needs from its surroundings. Imports wait until a command runs: ``--help`` needs none."""
 
 import os
 import shlex
@@ -6,17 +6,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robench.session import Session
-
 if TYPE_CHECKING:
     from rich.console import Console
 
     from robench.api.records import RunSummary
+    from robench.session import Session
 
 
-def open_session(*, config: Path | None = None, quiet: bool = True) -> Session:
+def open_session(*, config: Path | None = None, quiet: bool = True) -> "Session":
     """Return a session on the real environment that shows progress on stderr unless quiet."""
     from robench.cli.progress import TerminalProgress
+    from robench.session import Session
 
     progress = None if quiet else TerminalProgress(sys.stderr)
     return Session(environ=os.environ, cwd=Path.cwd(), config=config, progress=progress)

@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
-from robench.config.location import FILE_NAME, packaged_text
 from robench.errors import UsageError
 
 
 def init() -> None:
     """Write benchmarks.toml with all defaults into the current folder, to be edited."""
+    from robench.config.location import FILE_NAME, packaged_text
+
     path = Path(FILE_NAME)
     try:
         with path.open("x", encoding="utf-8") as file:

@@ -7,7 +7,6 @@ import typer
 from robench.cli import options
 from robench.cli.context import open_session, print_report
 from robench.errors import UsageError
-from robench.report.formats import FORMATS
 
 
 def report(
@@ -21,6 +20,8 @@ def report(
     db: options.Db = None,
 ) -> None:
     """Show a stored run."""
+    from robench.report.formats import FORMATS
+
     if form not in FORMATS:
         message = f'--format: unknown format "{form}"'
         raise UsageError(message, f"choose one of {', '.join(FORMATS)}")

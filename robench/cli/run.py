@@ -4,7 +4,6 @@ import typer
 
 from robench.cli import options
 from robench.cli.context import command_line, open_session, print_report
-from robench.config.request import Overrides
 
 
 def run(
@@ -30,6 +29,8 @@ def run(
     Trains what is missing first. The same command resumes where it was stopped; what is not given comes from
     benchmarks.toml.
     """
+    from robench.config.request import Overrides
+
     session = open_session(config=config, quiet=quiet)
     overrides = Overrides(
         dataset=dataset,

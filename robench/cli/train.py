@@ -8,7 +8,6 @@ import typer
 
 from robench.cli import options
 from robench.cli.context import open_session, stdout_console
-from robench.config.request import Overrides
 
 if TYPE_CHECKING:
     from robench.session.training import TrainingReport
@@ -32,6 +31,8 @@ def train(
 
     A training that was stopped goes on from its last checkpoint.
     """
+    from robench.config.request import Overrides
+
     session = open_session(config=config, quiet=quiet)
     overrides = Overrides(
         dataset=dataset,

@@ -76,7 +76,8 @@ class Runner:
         indices = self._order[np.asarray(positions)]
         images = torch.from_numpy(self._split.images[indices]).to(self._device)
         labels = torch.from_numpy(self._split.labels[indices]).to(self._device)
-        where = (deployed.name, assault.name, assault.epsilon) if assault else (deployed.name, CLEAN, "0")
+        # The defense's name is left out: what two defenses draw is the same, so their difference is not chance.
+        where = (assault.name, assault.epsilon) if assault else (CLEAN, "0")
         image_ids = indices.tolist()
         if assault is not None:
             random = ImageStreams(image_ids, self._device, "attack", self._seed, *where)

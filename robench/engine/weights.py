@@ -143,6 +143,7 @@ def _save(folder: Path, module: nn.Module, manifest: dict[str, object]) -> dict[
     """Write the weights, then the manifest that makes them count."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     manifest = {"digest": tensors_digest(tensors), **manifest}
+    manifest = {**manifest, "manifest_digest": settings_digest(manifest)}
     with replacing(folder / WEIGHTS) as temporary:
         save_file(tensors, temporary, metadata={"key": str(manifest["key"])})
     with replacing(folder / MANIFEST) as temporary:
@@ -154,7 +155,9 @@ def _load(folder: Path, network: Network, key: str) -> tuple[nn.Module, dict[str
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)
-        if manifest["key"] != key or manifest["digest"] != tensors_digest(tensors):
+        rest = {name: value for name, value in manifest.items() if name != "manifest_digest"}
+        found = (manifest["key"], manifest["digest"], manifest["manifest_digest"])
+        if found != (key, tensors_digest(tensors), settings_digest(rest)):
             raise _damaged(folder)
         with isolated_default_generator():
             module = network.build()

@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from robench.errors import PluginError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def digest_code(module: str) -> str:
@@ -23,9 +27,25 @@ def digest_code(module: str) -> str:
     Raises:
         PluginError: If the module has no files, or they cannot be read.
     """
+    return _digest(module, _files)
+
+
+def digest_package(package: str) -> str:
+    """Digest all Python files of one package, as ``digest_code`` does, but not those of the packages above it.
+
+    Args:
+        package: Dotted name of an importable package.
+
+    Raises:
+        PluginError: If the package has no files, or they cannot be read.
+    """
+    return _digest(package, _package_files)
+
+
+def _digest(module: str, find: Callable[[str], list[tuple[str, Path]]]) -> str:
     digest = hashlib.sha256()
     try:
-        for name, file in _files(module):
+        for name, file in find(module):
             content = file.read_bytes()
             # The length keeps the border between two files from moving.
             digest.update(f"{name}\0{len(content)}\0".encode())
@@ -45,7 +65,18 @@ def _files(module: str) -> list[tuple[str, Path]]:
         origin = Path(spec.origin)
         if spec.submodule_search_locations is None:
             return [(origin.name, origin)]
-        folder = origin.parent
-        return sorted((file.relative_to(folder).as_posix(), file) for file in folder.rglob("*.py"))
+        return _below(origin.parent)
     message = f"{module} has no files"
     raise PluginError(message)
+
+
+def _package_files(package: str) -> list[tuple[str, Path]]:
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None or spec.submodule_search_locations is None:
+        message = f"{package} is no package with files"
+        raise PluginError(message)
+    return _below(Path(spec.origin).parent)
+
+
+def _below(folder: Path) -> list[tuple[str, Path]]:
+    return sorted((file.relative_to(folder).as_posix(), file) for file in folder.rglob("*.py"))

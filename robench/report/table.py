@@ -91,10 +91,8 @@ def _warnings(summary: RunSummary) -> Iterator[str]:
     if summary.complete:
         return
     done = sum(row.n for row in summary.clean) + sum(row.n for row in summary.results)
-    # Cells without outcomes are not in the summary, so the request can be inferred from its other defenses only.
-    cells = len(summary.defenses) * (1 + sum(len(sweep.epsilons) for sweep in _sweeps(summary)))
     ending = f"failed cells: {len(summary.failures)}, see below" if summary.failures else "the same command resumes"
-    yield f"INCOMPLETE: {done:,} of at least {cells * summary.run.images:,} outcomes; {ending}"
+    yield f"INCOMPLETE: {done:,} of {summary.planned:,} outcomes; {ending}"
 
 
 def _sweeps(summary: RunSummary) -> list[_Sweep]:
@@ -107,7 +105,7 @@ def _sweeps(summary: RunSummary) -> list[_Sweep]:
             name=f"{attack} ({knowledge[attack]})" if attack in knowledge else attack,
             epsilons=tuple(sorted({epsilon for name, epsilon in tried if name == attack}, key=Decimal)),
         )
-        for attack in dict.fromkeys(name for name, _ in tried)
+        for attack in summary.attacks
     ]
 
 

@@ -17,6 +17,7 @@ from robench.engine.digests import canonical_json, module_digest
 from robench.engine.plan import Plan, PlannedCell, run_id
 from robench.engine.runner import Runner, summarise_environment
 from robench.errors import RobenchError
+from robench.registry.code import digest_package
 from robench.session.workbench import Workbench
 from robench.storage.store import ResultStore
 
@@ -44,7 +45,7 @@ def evaluate(request: RunRequest, catalog: Catalog, command: str, progress: Prog
             store.set_status(run.id, "interrupted")
             raise
         store.set_status(run.id, "complete" if complete else "failed")
-        return summarise(run, store.counts(run.id))
+        return summarise(store.find_run(run.id), store.counts(run.id))
 
 
 class _Evaluation:
@@ -83,7 +84,7 @@ class _Evaluation:
             classifier_digest=module_digest(classifier),
             seed=self.request.seed,
             device=self.bench.device.type,
-            engine={"robench": __version__},
+            engine={"robench": __version__, "code": digest_package("robench.engine")},
         )
         self.cells = self.plan.cells(self.prepared, self.bench.attacks, self.request.epsilons)
 

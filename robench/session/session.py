@@ -5,9 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from robench.config.file import load_config
-from robench.config.location import find_config
-from robench.config.request import Overrides, resolve_paths, resolve_run
 from robench.registry.catalog import load_catalog
 
 if TYPE_CHECKING:
@@ -15,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from robench.api.records import Run, RunSummary
-    from robench.config.request import PathSettings, RunRequest
+    from robench.config.request import Overrides, PathSettings, RunRequest
     from robench.engine.progress import Progress
     from robench.registry.catalog import Catalog
     from robench.session.diagnosis import Diagnosis
@@ -62,14 +59,18 @@ class Session:
         Raises:
             UsageError: If a value is invalid or missing, or a name is unknown.
         """
+        from robench.config.file import load_config
+        from robench.config.location import find_config
+        from robench.config.request import resolve_run
+
         config = load_config(find_config(self._config, self._environ, self._cwd))
-        failed = len(self.catalog.failures)
-        remark = f"{failed} plugins failed to load: see `robench plugins list`" if failed else ""
         known: dict[str, tuple[str, ...]] = {kind: names for kind, names in self.catalog.names().items()}  # noqa: C416 (widens the keys)
-        return resolve_run(config, overrides, self._environ, known, remark)
+        return resolve_run(config, overrides, self._environ, known, self.catalog.remark())
 
     def paths(self, *, db: str | None = None, data_dir: Path | None = None) -> PathSettings:
         """Work out where things are."""
+        from robench.config.request import Overrides, resolve_paths
+
         return resolve_paths(Overrides(db=db, data_dir=data_dir), self._environ)
 
     def run(self, request: RunRequest, command: str) -> RunSummary:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from robench.api import DataContext
 from robench.config.parameters import canonical
 from robench.engine.data import Splits
+from robench.engine.memory import keep_freed_memory
 from robench.engine.precision import resolve_device
 from robench.engine.prepare import Offer, Settings, Workshop
 from robench.engine.runner import default_batch_size
@@ -32,6 +33,7 @@ class Workbench:
 
     def __init__(self, request: RunRequest, catalog: Catalog, progress: Progress) -> None:
         self.request = request
+        keep_freed_memory()
         self.device = resolve_device(request.device)
         self.batch_size = request.batch_size or default_batch_size(self.device)
         self.classifier = self._offer(catalog.classifier(request.classifier))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 from rich.console import Console
 
-from robench.api.records import CleanRow, FailureRow, ResultRow, Run, RunSummary, WorstRow
+from robench.api.records import CLEAN, CleanRow, FailureRow, ResultRow, Run, RunSummary, WorstRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,6 +118,9 @@ def make_summary() -> SummaryFactory:
         rows = [_result(*key, outcomes, knowledge) for key, outcomes in results.items()]
         sweeps = dict.fromkeys((row.defense, row.attack) for row in rows)
         names = [*clean, *(row.defense for row in rows), *(row.defense for row in failures)]
+        tried = [*results, *((row.defense, row.attack, row.epsilon) for row in failures)]
+        sweeps_of_all = [(name, attack, epsilon) for name in names for _, attack, epsilon in tried if attack != CLEAN]
+        cells = [*((name, CLEAN, "0") for name in dict.fromkeys(names)), *dict.fromkeys(sweeps_of_all)]
         run = Run(
             id="0123456789ab",
             command="robench run",
@@ -133,7 +136,9 @@ def make_summary() -> SummaryFactory:
         return RunSummary(
             run=run,
             complete=complete,
+            planned=images * len(cells),
             defenses=tuple(dict.fromkeys(names)),
+            attacks=tuple(dict.fromkeys(attack for _, attack, _ in cells if attack != CLEAN)),
             clean=tuple(_clean(*item) for item in clean.items()),
             results=tuple(rows),
             worst=tuple(_worst([row for row in rows if (row.defense, row.attack) == sweep]) for sweep in sweeps),

@@ -112,7 +112,7 @@ def test_partial_and_missing_cells_are_visible(make_summary: SummaryFactory) -> 
     assert row(grid, "pgd (naive) eps 0.1")[1] == "100.0 [98.0, 100.0] (n=300)"
     assert row(grid, "pgd (naive) eps 0.3")[1] == "-"
     assert row(grid, "pgd (naive) worst of 2 epsilons")[1] == "eps 0.1: 100.0 [98.0, 100.0] (n=300) (of 1 only)"
-    assert grid.warnings == ("INCOMPLETE: 1,800 of at least 3,000 outcomes; the same command resumes",)
+    assert grid.warnings == ("INCOMPLETE: 1,800 of 3,000 outcomes; the same command resumes",)
 
 
 def test_complete_run_has_no_warning(small: RunSummary) -> None:
@@ -126,7 +126,7 @@ def test_run_without_any_outcome_is_a_table_of_gaps(make_summary: SummaryFactory
 
     assert texts(grid) == [["clean", "failed"]]
     assert "failed: clean on magnet: no weights" in grid.notes
-    assert grid.warnings == ("INCOMPLETE: 0 of at least 500 outcomes; failed cells: 1, see below",)
+    assert grid.warnings == ("INCOMPLETE: 0 of 500 outcomes; failed cells: 1, see below",)
 
 
 def test_failures_of_one_cause_are_one_line_without_control_characters(make_summary: SummaryFactory) -> None:

@@ -22,7 +22,7 @@ def _network_a(context: ModelContext[NoParameters]) -> Network:
         )
         raise UsageError(message, "use --classifier paper-b")
     recipes = {
-        "quick": Recipe(epochs=3, batch_size=128, learning_rate=2e-3, schedule="one-cycle"),
+        "quick": Recipe(epochs=2, batch_size=128, learning_rate=2e-3, schedule="one-cycle"),
         "paper": Recipe(epochs=_PAPER_EPOCHS_A.get(context.dataset, 64), batch_size=128, source=_TABLE_1),
     }
     return Network(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from robench.api import Network, Recipe, UsageError
+from robench_plugins._convolutions import DoublingConvolution
 from robench_plugins.defenses._puvae_torch import ConditionalVae
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def compact(shape: tuple[int, int, int], classes: int, latent: int) -> Condition
             nn.Unflatten(1, (64, height // 4, width // 4)),
             nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),
             nn.ReLU(),
-            nn.ConvTranspose2d(32, channels, 4, stride=2, padding=1),
+            DoublingConvolution(32, channels),
         ),
         softplus=False,
     )
@@ -201,13 +202,13 @@ class Architecture:
 
 def _architecture(name: str, dataset: str) -> Architecture:
     if name == "compact":
-        one_cycle = partial(Recipe, batch_size=256, learning_rate=4e-3, schedule="one-cycle")
+        one_cycle = partial(Recipe, batch_size=128, learning_rate=4e-3, schedule="one-cycle")
         return Architecture(
             build=compact,
             latents=32,
             divergence=standard_divergence,
             weights=(10.0, 1.0, 1.0),
-            recipes={"quick": one_cycle(epochs=4), "paper": one_cycle(epochs=40)},
+            recipes={"quick": one_cycle(epochs=3), "paper": one_cycle(epochs=40)},
         )
     fast = partial(Recipe, epochs=4, learning_rate=1e-3, schedule="one-cycle", warmup=0.15)
     if name == "c":

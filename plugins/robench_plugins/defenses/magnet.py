@@ -16,7 +16,7 @@ def _networks(context: ModelContext[NoParameters]) -> list[Network]:
     from robench_plugins.defenses._magnet_torch import build_autoencoder, reconstruction_loss
 
     recipes = {
-        "quick": Recipe(epochs=6, batch_size=256, learning_rate=2e-2, schedule="one-cycle"),
+        "quick": Recipe(epochs=4, batch_size=256, learning_rate=2e-2, schedule="one-cycle"),
         "paper": Recipe(epochs=100, batch_size=256, source="Meng & Chen (2017), section 5.2"),
     }
     grey = context.shape[0] == 1

@@ -1,0 +1,177 @@
+"""The smaller commands, and how fast the program starts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+import robench
+from robench.config.location import packaged_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Program
+
+HEAVY = ("torch", "sqlalchemy", "numpy", "alembic", "foolbox")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"], ["plugins", "list"]])
+def test_light_commands_import_nothing_heavy(program: Program, arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        f"sys.argv = ['robench', *{arguments!r}]\n"
+        "from robench.cli.main import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        f"print(*[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env=program.environ,
+        cwd=program.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stderr.strip() == ""
+
+
+def test_help_starts_fast(program: Program) -> None:
+    # CPU time of the process and its children, so that busy neighbours do not fail the test.
+    import resource
+
+    times = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert program("--help").returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(times) < 0.3
+
+
+def test_version_is_that_of_the_distribution(program: Program) -> None:
+    result = program("--version")
+    assert result.stdout == f"robench {robench.__version__}\n"
+
+
+def test_plugins_list_shows_built_ins_and_third_parties_alike(program: Program) -> None:
+    result = program("plugins", "list")
+    assert result.returncode == 0, result.stderr
+    for name in (
+        "mnist",
+        "fashion-mnist",
+        "cifar10",
+        "paper-a",
+        "paper-b",
+        "puvae-detect",
+        "magnet",
+        "pgd",
+        "toy-noise",
+    ):
+        assert name in result.stdout
+    entries = json.loads(program("plugins", "list", "--json").stdout)["plugins"]
+    origins = {entry["name"]: entry["distribution"] for entry in entries}
+    assert origins["puvae"] == "robench"
+    assert origins["toy-noise"] == "robench-toys"
+
+
+def test_a_plugin_that_fails_to_import_is_listed_and_costs_only_itself(program: Program, broken_folder: Path) -> None:
+    path = f"{program.environ['PYTHONPATH']}:{broken_folder}"
+    listed = program("plugins", "list", PYTHONPATH=path)
+    assert listed.returncode == 1
+    assert "broken-import" in listed.stdout
+    assert "a_module_that_nobody_has" in listed.stdout
+    run = program(*program.toy_run, "--json", PYTHONPATH=path)
+    assert run.returncode == 0, run.stderr
+
+
+def test_a_failing_attack_ends_with_exit_code_1_and_the_others_results(program: Program, broken_folder: Path) -> None:
+    path = f"{program.environ['PYTHONPATH']}:{broken_folder}"
+    result = program(*program.toy_run, "--attack", "broken-crash", "--json", PYTHONPATH=path)
+    assert result.returncode == 1
+    answer = json.loads(result.stdout)
+    assert answer["complete"] is False
+    assert {row["attack"] for row in answer["results"]} == {"fgsm"}
+    assert {row["attack"] for row in answer["failures"]} == {"broken-crash"}
+    assert "ZeroDivisionError" in result.stderr
+
+
+def test_train_says_what_it_did_and_does_it_once(program: Program) -> None:
+    names = ("--dataset", "toy-bars", "--classifier", "toy-linear", "--defense", "toy-detect")
+    arguments = ("train", *names, "--seed", "7", "--json")
+    first = json.loads(program(*arguments).stdout)["networks"]
+    again = json.loads(program(*arguments).stdout)["networks"]
+    anew = json.loads(program(*arguments, "--retrain").stdout)["networks"]
+    assert [entry["network"] for entry in first] == ["toy-linear"]
+    assert [entry["trained"] for entry in (*first, *again, *anew)] == [True, False, True]
+    assert first[0]["digest"] == again[0]["digest"] == anew[0]["digest"]
+    assert len(first[0]["history"]) == 4
+    table = program(*arguments[:-1])
+    assert "in the cache" in table.stdout
+
+
+def test_runs_are_listed_and_shown(program: Program) -> None:
+    run = json.loads(program(*program.toy_run, "--json").stdout)["run"]
+    listed = program("runs", "list")
+    assert run in listed.stdout
+    assert "complete" in listed.stdout
+    shown = program("runs", "show", run[:6])
+    assert shown.returncode == 0
+    assert "robench run --dataset toy-bars" in shown.stdout
+    assert json.loads(program("runs", "show", run, "--json").stdout)["run"] == run
+
+
+def test_doctor_looks_at_everything_and_changes_nothing(program: Program) -> None:
+    result = program("doctor", "--json")
+    assert result.returncode == 0, result.stdout
+    findings = json.loads(result.stdout)["findings"]
+    subjects = {finding["subject"] for finding in findings}
+    assert {"robench", "libraries", "device", "sqlite", "store", "cache", "data mnist", "plugins"} <= subjects
+    mnist = next(finding for finding in findings if finding["subject"] == "data mnist")
+    assert mnist["status"] == "ok"
+    assert not list(program.folder.iterdir())
+    assert "sqlite" in program("doctor").stdout
+
+
+def test_doctor_reports_a_broken_store(program: Program) -> None:
+    (program.folder / "robench.db").write_text("not a database, but long enough to be looked at" * 50)
+    result = program("doctor")
+    assert result.returncode == 1
+    assert "problem" in result.stdout
+
+
+def test_init_writes_a_file_that_runs_read_and_never_overwrites(program: Program) -> None:
+    assert program("init").returncode == 0
+    path = program.folder / "benchmarks.toml"
+    assert path.read_text() == packaged_text()
+    path.write_text(path.read_text().replace("images = 500", "images = 20"))
+    command = [argument for argument in program.toy_run if argument not in {"--images", "40"}]
+    assert json.loads(program(*command, "--json").stdout)["clean"][0]["n"] == 20
+    again = program("init")
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+    assert "images = 20" in path.read_text()
+
+
+def test_completion_can_be_installed(program: Program) -> None:
+    result = program("--show-completion", "bash")
+    assert result.returncode == 0
+    assert "robench" in result.stdout
+
+
+def test_a_closed_pipe_is_no_traceback(program: Program) -> None:
+    process = program.start("plugins", "list")
+    assert process.stdout is not None
+    process.stdout.close()
+    time.sleep(0)
+    assert process.stderr is not None
+    err = process.stderr.read()
+    process.wait()
+    process.stderr.close()
+    assert "Traceback" not in err

@@ -1,0 +1,199 @@
+"""What robench does through its plugins is what Foolbox does when called directly on the same composite."""
+
+from __future__ import annotations
+
+import os
+import types
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+import foolbox
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robench.api import AttackContext, Budget, NoParameters
+from robench.api.records import Outcome
+from robench.engine.deploy import BoundTarget, Deployed, freeze
+from robench.engine.judge import judge
+from robench.engine.seeding import ImageStreams
+from robench_plugins.attacks.foolbox import IterativeParameters, robench_attacks
+from robench_plugins.classifiers._paper_torch import ClassifierA
+from robench_plugins.datasets.mnist import load
+from robench_plugins.defenses._puvae_networks import compact
+from robench_plugins.defenses._puvae_torch import Purifier
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CPU = torch.device("cpu")
+COUNT = 24
+ATTACKS = {spec.name: spec for spec in robench_attacks()}
+
+
+@pytest.fixture(scope="module")
+def mnist(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tensor, Tensor]:
+    from robench.api import DataContext
+
+    folder: Path = tmp_path_factory.mktemp("none")
+    split = load("test", DataContext(data_dir=None, cache_dir=folder, offline=True, report=lambda text: None))
+    return torch.from_numpy(split.images[:600]), torch.from_numpy(split.labels[:600])
+
+
+@pytest.fixture(scope="module")
+def classifier(mnist: tuple[Tensor, Tensor]) -> nn.Module:
+    """Classifier A after a few steps: enough to be right on most images, so that attacks have something to lose."""
+    torch.manual_seed(0)
+    module = ClassifierA(10)
+    optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
+    images, labels = mnist
+    for step in range(24):
+        rows = torch.arange(step * 100, step * 100 + 100) % 600
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(module(images[rows]), labels[rows]).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return freeze(module, CPU)
+
+
+def defend(classifier: nn.Module, images: Tensor, latent_noise: float) -> Deployed:
+    """PuVAE + detector on an untrained network, its threshold in the middle of the clean scores."""
+    torch.manual_seed(1)
+    module = Purifier(compact((1, 28, 28), 10, 32), classifier, error="pixel", latent_noise=latent_noise, detect=True)
+    freeze(module, CPU)
+    with torch.no_grad():
+        scores = module(images, ImageStreams(range(len(images)), CPU, "calibrate")).score
+    return Deployed(
+        name="puvae-detect",
+        module=module,
+        classifier=classifier,
+        classes=10,
+        threshold=float(scores.median()),
+        stochastic=True,
+    )
+
+
+class UndefendedVerdict(nn.Module):
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> object:
+        from robench.api import Verdict
+
+        return Verdict(logits=self.classifier(images))
+
+
+def undefended(classifier: nn.Module) -> Deployed:
+    return Deployed(
+        name="none",
+        module=UndefendedVerdict(classifier),
+        classifier=classifier,
+        classes=10,
+        threshold=None,
+        stochastic=False,
+    )
+
+
+class PlainComposite(nn.Module):
+    """The composite as one would write it by hand for Foolbox: no class of robench's engine in it."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        super().__init__()
+        self.deployed = [deployed]
+
+    def forward(self, images: Tensor) -> Tensor:
+        (deployed,) = self.deployed
+        if deployed.threshold is None:
+            logits: Tensor = deployed.classifier(images)
+            return logits
+        still = types.SimpleNamespace(normal=lambda *size: torch.zeros(len(images), *size))
+        verdict = deployed.module(images, still)
+        flagged = (verdict.score > deployed.threshold).float().unsqueeze(1)
+        return torch.cat([verdict.logits * (1 - flagged), flagged], dim=1)
+
+
+def attack(deployed: Deployed, name: str, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
+    random = ImageStreams(range(len(images)), CPU, "attack")
+    spec = ATTACKS[name]
+    context = AttackContext(
+        target=BoundTarget(deployed, random),
+        images=images,
+        labels=labels,
+        budget=Budget(epsilon=epsilon),
+        random=random,
+        parameters=NoParameters() if name == "fgsm" else IterativeParameters(),
+    )
+    return spec.run(context)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 0.3])
+@pytest.mark.parametrize("name", ["fgsm", "bim"])
+@pytest.mark.parametrize("kind", ["none", "puvae-detect"])
+def test_deterministic_attacks_equal_foolbox_image_by_image(
+    kind: str, name: str, epsilon: float, classifier: nn.Module, mnist: tuple[Tensor, Tensor]
+) -> None:
+    images, labels = mnist[0][:COUNT], mnist[1][:COUNT]
+    deployed = undefended(classifier) if kind == "none" else defend(classifier, images, latent_noise=0.0)
+    ours = attack(deployed, name, images, labels, epsilon)
+    direct = (
+        foolbox.attacks.FGSM()
+        if name == "fgsm"
+        else foolbox.attacks.LinfProjectedGradientDescentAttack(steps=40, rel_stepsize=0.01 / 0.3, random_start=False)
+    )
+    model = foolbox.PyTorchModel(PlainComposite(deployed).eval(), bounds=(0, 1), device="cpu")
+    _, theirs, success = direct(model, images, labels, epsilons=epsilon)
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
+    outcomes = judge(
+        deployed,
+        ours,
+        labels,
+        positions=range(COUNT),
+        indices=range(COUNT),
+        random=ImageStreams(range(COUNT), CPU, "judge"),
+    )
+    # Foolbox counts a rejection as success of the attacker; otherwise both must say the same of every image.
+    for item, fooled in zip(outcomes, success.tolist(), strict=True):
+        assert fooled == (item.outcome is not Outcome.CORRECT)
+
+
+def test_pgd_with_the_same_start_equals_foolbox_and_stays_in_the_ball(
+    classifier: nn.Module, mnist: tuple[Tensor, Tensor]
+) -> None:
+    images, labels = mnist[0][:COUNT], mnist[1][:COUNT]
+    epsilon = 0.2
+    ours = attack(undefended(classifier), "pgd", images, labels, epsilon)
+    start = ImageStreams(range(COUNT), CPU, "attack").uniform(1, 28, 28)
+
+    class Started(foolbox.attacks.LinfProjectedGradientDescentAttack):  # type: ignore[misc]
+        def get_random_start(self, x0: object, epsilon: float) -> object:
+            return x0 + type(x0)((2 * start - 1) * epsilon)  # type: ignore[operator, call-arg]
+
+    direct = Started(steps=40, rel_stepsize=0.01 / 0.3, random_start=True)
+    model = foolbox.PyTorchModel(classifier, bounds=(0, 1), device="cpu")
+    _, theirs, _ = direct(model, images, labels, epsilons=epsilon)
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
+    assert float((ours - images).abs().max()) <= epsilon + 1e-6
+    assert not torch.equal(ours, images)
+
+
+def test_a_rejected_image_has_exactly_zero_gradient(classifier: nn.Module, mnist: tuple[Tensor, Tensor]) -> None:
+    images, labels = mnist[0][:COUNT], mnist[1][:COUNT]
+    deployed = defend(classifier, images, latent_noise=0.0)
+    target = BoundTarget(deployed, ImageStreams(range(COUNT), CPU, "attack"))
+    inputs = images.clone().requires_grad_(True)
+    logits = target.head(inputs)
+    nn.functional.cross_entropy(logits, labels, reduction="sum").backward()  # type: ignore[no-untyped-call]
+    rejected = logits.detach()[:, -1] == 1
+    assert 0 < int(rejected.sum()) < COUNT
+    assert inputs.grad is not None
+    assert float(inputs.grad[rejected].abs().max()) == 0
+    assert bool((inputs.grad[~rejected].abs().amax((1, 2, 3)) > 0).all())
+
+
+def test_the_attack_leaves_the_global_generator_alone(classifier: nn.Module, mnist: tuple[Tensor, Tensor]) -> None:
+    deployed = defend(classifier, mnist[0][:4], 0.1)
+    torch.manual_seed(5)
+    expected = torch.random.get_rng_state()
+    attack(deployed, "pgd", mnist[0][:4], mnist[1][:4], 0.1)
+    assert torch.equal(torch.random.get_rng_state(), expected)

@@ -1,0 +1,55 @@
+"""Attacks that cheat or break."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from robench.api import AttackContext, AttackSpec, NoParameters, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from torch import Tensor
+
+
+def leave_ball(context: AttackContext[NoParameters]) -> Tensor:
+    return (context.images + 2 * context.budget.epsilon).clamp(0, 1)
+
+
+def leave_range(context: AttackContext[NoParameters]) -> Tensor:
+    return context.images - context.budget.epsilon
+
+
+def not_a_number(context: AttackContext[NoParameters]) -> Tensor:
+    return context.images * float("nan")
+
+
+def wrong_shape(context: AttackContext[NoParameters]) -> Tensor:
+    return context.images[:1]
+
+
+def move_the_original(context: AttackContext[NoParameters]) -> Tensor:
+    context.images.add_(5 * context.budget.epsilon).clamp_(0, 1)
+    return context.images
+
+
+def crash(context: AttackContext[NoParameters]) -> Tensor:
+    message = "this attack always crashes"
+    raise ZeroDivisionError(message)
+
+
+ATTACKS: dict[str, Callable[[AttackContext[NoParameters]], Tensor]] = {
+    "broken-ball": leave_ball,
+    "broken-range": leave_range,
+    "broken-nan": not_a_number,
+    "broken-shape": wrong_shape,
+    "broken-original": move_the_original,
+    "broken-crash": crash,
+}
+
+
+@hookimpl
+def robench_attacks() -> Iterable[AttackSpec[NoParameters]]:
+    make = partial(AttackSpec, summary="breaks", source="made up", knowledge="naive", parameters=NoParameters)
+    return [make(name=name, run=run) for name, run in ATTACKS.items()]

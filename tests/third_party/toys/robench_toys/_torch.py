@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from robench.api import Verdict
+
+if TYPE_CHECKING:
+    from robench.api import ImageRandom
+
+
+def build_linear(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    channels, height, width = shape
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(channels * height * width, 32), nn.ReLU(), nn.Dropout(0.1), nn.Linear(32, classes)
+    )
+
+
+def cross_entropy(module: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    return {"loss": functional.cross_entropy(module(images).float(), labels)}
+
+
+class BrightnessDetector(nn.Module):
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> Verdict:
+        return Verdict(logits=self.classifier(images), score=images.mean((1, 2, 3)))
+
+
+class NoisyClassifier(nn.Module):
+    def __init__(self, classifier: nn.Module, scale: float) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.scale = scale
+
+    def forward(self, images: Tensor, random: ImageRandom) -> Verdict:
+        return Verdict(logits=self.classifier(images + self.scale * random.normal(*images.shape[1:])))
