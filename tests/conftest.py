@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 THIRD_PARTY = Path(__file__).parent / "third_party"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a CUDA device where there is none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
 def clean_environment() -> dict[str, str]:
     """The environment without anything that a user may have set for robench."""
     return {name: value for name, value in os.environ.items() if not name.startswith("ROBENCH_")}

@@ -57,9 +57,7 @@ def main() -> None:
         with stop_on_signals():
             app()
     except RobenchError as error:
-        sys.stderr.write(f"error: {error.message}\n")
-        if error.hint:
-            sys.stderr.write(f"hint: {error.hint}\n")
+        sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
     except Stopped as stopped:
         command = shlex.join(["robench", *sys.argv[1:]])

@@ -4,6 +4,23 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.models import OptionInfo
+
+from robench.errors import UsageError
+
+
+def _whole_number(flag: str, text: str) -> OptionInfo:
+    """Return an option for a whole number, whose complaint names the flag and the value."""
+
+    def parse(value: str) -> int:
+        try:
+            return int(value)
+        except ValueError as error:
+            message = f"{flag}: must be a whole number, not {value!r}"
+            raise UsageError(message) from error
+
+    return typer.Option(flag, parser=parse, metavar="N", help=text)  # type: ignore[no-any-return]
+
 
 Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="Data set.")]
 Classifier = Annotated[str | None, typer.Option("--classifier", metavar="NAME", help="Classifier to defend.")]
@@ -17,10 +34,8 @@ Epsilons = Annotated[
     str | None,
     typer.Option("--epsilons", metavar="LIST", help="Linf radii in (0, 1]: 0.05,0.1,0.3 or first:last:count."),
 ]
-Images = Annotated[int | None, typer.Option("--images", metavar="N", help="Number of test images.")]
-Seed = Annotated[
-    int | None, typer.Option("--seed", metavar="N", help="Decides weights, image sample and every random draw.")
-]
+Images = Annotated[int | None, _whole_number("--images", "Number of test images.")]
+Seed = Annotated[int | None, _whole_number("--seed", "Decides weights, image sample and every random draw.")]
 Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:INDEX.")]
 Profile = Annotated[
     str | None, typer.Option("--profile", metavar="NAME", help="Architectures and training: quick or paper.")
@@ -33,8 +48,6 @@ Db = Annotated[str | None, typer.Option("--db", metavar="PATH", help="Result sto
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="FOLDER", help="Read data sets from here and nowhere else.")
 ]
-BatchSize = Annotated[
-    int | None, typer.Option("--batch-size", metavar="N", help="Images attacked together; changes speed only.")
-]
+BatchSize = Annotated[int | None, _whole_number("--batch-size", "Images attacked together; changes speed only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]

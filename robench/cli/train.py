@@ -44,7 +44,7 @@ def train(
         suite=suite,
         data_dir=data_dir,
     )
-    reports = session.train(session.resolve(overrides), retrain=retrain)
+    reports = session.train(session.resolve(overrides, attacking=False), retrain=retrain)
     if json:
         entries = [{"trained": item.trained, "folder": str(item.folder), **item.manifest} for item in reports]
         sys.stdout.write(json_module.dumps({"networks": entries}, indent=2) + "\n")

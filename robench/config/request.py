@@ -146,6 +146,8 @@ def resolve_run(
     environ: Mapping[str, str],
     known: Mapping[str, Collection[str]],
     remark: str = "",
+    *,
+    attacking: bool = True,
 ) -> RunRequest:
     """Resolve what ``robench run`` needs: flag, then variable, then suite, then the file's and robench's defaults.
 
@@ -155,6 +157,7 @@ def resolve_run(
         environ: The ROBENCH_* variables.
         known: The names that there are, by kind: ``dataset``, ``classifier``, ``defense``, ``attack``.
         remark: What else may explain that a name is unknown, such as plugins that failed to load.
+        attacking: False if the request is for training only, which needs neither attacks nor epsilons.
 
     Raises:
         UsageError: If a value is invalid or missing, or a name is unknown.
@@ -170,8 +173,12 @@ def resolve_run(
     layers = layers.above(
         *(Layer(choices=file.datasets[dataset], place=_in(file, "datasets", dataset)) for file in listed)
     )
-    _require_settings(layers, config, dataset)
-    classifier, defenses, attacks = layers.name("classifier"), layers.names("defenses"), layers.names("attacks")
+    _require_settings(layers, config, dataset, ("classifier", "epsilons") if attacking else ("classifier",))
+    classifier, defenses, attacks = (
+        layers.name("classifier"),
+        layers.names("defenses"),
+        layers.names("attacks") if attacking else (),
+    )
     used = {dataset, classifier, *defenses, *attacks}
     return RunRequest(
         db=paths.db,
@@ -182,7 +189,7 @@ def resolve_run(
         classifier=classifier,
         defenses=defenses,
         attacks=attacks,
-        epsilons=layers.value("epsilons"),
+        epsilons=layers.value("epsilons") or (),
         images=layers.value("images"),
         seed=layers.value("seed"),
         device=layers.value("device") or "auto",
@@ -211,9 +218,10 @@ def _in(config: Config, *keys: str) -> Place:
     return lambda key: config.place(*keys, key)
 
 
-def _require_settings(layers: Layers, config: Config, dataset: str) -> None:
+def _require_settings(layers: Layers, config: Config, dataset: str, keys: Collection[str]) -> None:
     """Refuse a data set that no file lists unless something else says how to attack it."""
-    for key, flag in (("classifier", "--classifier NAME"), ("epsilons", "--epsilons 0.1,0.2")):
+    flags = {"classifier": "--classifier NAME", "epsilons": "--epsilons 0.1,0.2"}
+    for key in keys:
         if layers.value(key) is None:
             problem = f"is missing, and so no {key} is known for data set {dataset}"
-            raise invalid(config.place("datasets", dataset, key), problem, f"add it, or give {flag}")
+            raise invalid(config.place("datasets", dataset, key), problem, f"add it, or give {flags[key]}")

@@ -53,8 +53,8 @@ class Session:
         """Everything that plugins offer."""
         return load_catalog(self._environ)
 
-    def resolve(self, overrides: Overrides) -> RunRequest:
-        """Work out what a run will do.
+    def resolve(self, overrides: Overrides, *, attacking: bool = True) -> RunRequest:
+        """Work out what a run will do, or a training if not ``attacking``, which needs neither attacks nor epsilons.
 
         Raises:
             UsageError: If a value is invalid or missing, or a name is unknown.
@@ -65,7 +65,7 @@ class Session:
 
         config = load_config(find_config(self._config, self._environ, self._cwd))
         known: dict[str, tuple[str, ...]] = {kind: names for kind, names in self.catalog.names().items()}  # noqa: C416 (widens the keys)
-        return resolve_run(config, overrides, self._environ, known, self.catalog.remark())
+        return resolve_run(config, overrides, self._environ, known, self.catalog.remark(), attacking=attacking)
 
     def paths(self, *, db: str | None = None, data_dir: Path | None = None) -> PathSettings:
         """Work out where things are."""

@@ -20,6 +20,7 @@ def refused(result: subprocess.CompletedProcess[str], complaint: str) -> None:
     assert result.returncode == 2, result.stderr
     assert complaint in result.stderr
     assert "Traceback" not in result.stderr
+    assert result.stderr.startswith("error: ") == (result.stderr.count("\n") == 1)  # one line, or the usage
     assert result.stdout == ""
 
 
@@ -109,7 +110,7 @@ def test_views_answer_plain_sql(program: Program) -> None:
         (["--epsilons", ""], "--epsilons"),
         (["--images", "0"], "--images"),
         (["--images", "10001"], "10,000"),
-        (["--images", "many"], "many"),
+        (["--images", "many"], "--images: must be a whole number, not 'many'"),
         (["--seed", "-1"], "--seed"),
         (["--device", "tpu"], "--device"),
         (["--device", "cuda:99"], "cuda:99"),
