@@ -5,6 +5,12 @@ They are caught once, in ``robench.cli.main``; every other exception is a defect
 
 from __future__ import annotations
 
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class RobenchError(Exception):
     """Something went wrong that a user can mend.
@@ -51,3 +57,12 @@ class IncompleteError(RobenchError):
     """A run stopped before its end; what is stored is intact and the same command resumes."""
 
     exit_code = 3
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return ``did you mean "..."?``, or the known names where none is close."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f'did you mean "{close[0]}"?'
+    return f"known: {', '.join(names)}" if names else "there is none"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from robench.errors import UsageError
+from robench.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,15 +41,6 @@ def shown(value: object) -> str:
     # An argument that is no UTF-8 arrives with lone surrogates, which no stream would print.
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return ``did you mean "..."?``, or the known names where none is close."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f'did you mean "{close[0]}"?'
-    return f"known: {', '.join(names)}" if names else "there is none"
 
 
 def known_name(name: str, where: str, kind: str, known: Iterable[str], remark: str = "") -> str:

@@ -61,7 +61,7 @@ class Runner:
         """Halve a batch that does not fit; outcomes do not depend on it, since every image has its own streams."""
         try:
             return self._batch(deployed, assault, positions)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+        except RuntimeError as error:  # of which torch.OutOfMemoryError is one; a CPU raises the plain kind
             exhausted = isinstance(error, torch.OutOfMemoryError) or _OUT_OF_MEMORY in str(error)
             if not exhausted or len(positions) == 1:
                 raise

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from robench.errors import UsageError
+from robench.errors import UsageError, suggestion
 from robench.registry.code import digest_code
 from robench.registry.loader import FailedPlugin, FoundPlugin, describe, find_plugins, load_plugin
-from robench.registry.validation import SPEC_TYPES, Kind, Spec, suggestion
+from robench.registry.validation import SPEC_TYPES, Kind, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

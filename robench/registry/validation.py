@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import re
 from types import MappingProxyType
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from robench.api import AttackSpec, ClassifierSpec, DatasetSpec, DefenseSpec
 from robench.api.records import CLEAN
-from robench.errors import PluginError
+from robench.errors import PluginError, suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     import pluggy
 
@@ -32,15 +31,6 @@ _KEBAB_CASE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 def hook_name(kind: Kind) -> str:
     """Return the name of the hook that offers this kind."""
     return f"{_HOOK_PREFIX}{kind}s"
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return ``did you mean "..."?``, or the known names where none is close."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f'did you mean "{close[0]}"?'
-    return f"known: {', '.join(names)}" if names else "there is none"
 
 
 def check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from robench.api import ModelContext
-    from robench_plugins.defenses.puvae import PuvaeParameters
+
+
+P = TypeVar("P")
 
 
 class Crop(nn.Module):
@@ -234,7 +236,7 @@ def _architecture(name: str, dataset: str) -> Architecture:
     )
 
 
-def describe_network(name: str, context: ModelContext[PuvaeParameters]) -> Network:
+def describe_network(name: str, context: ModelContext[P]) -> Network:
     """Describe the network to train.
 
     Args:
