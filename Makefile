@@ -9,8 +9,9 @@ demo: $(VENV)/installed
 	$(BIN)/robench run --defense none --defense magnet --defense puvae --defense puvae-detect --attack fgsm --attack pgd
 	$(BIN)/robench report
 
+# One process per core and one thread per process: more would fight over the cores.
 test: $(VENV)/installed-dev
-	$(BIN)/pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check

@@ -183,7 +183,8 @@ class Workshop:
             false_positive_rate=self.settings.false_positive_rate,
             rank_threshold=rank_threshold,
         )
-        with torch.inference_mode(), judging_precision(self.device):
+        # Not inference mode: what it makes could never meet autograd again, and a fit may keep what it makes.
+        with torch.no_grad(), judging_precision(self.device):
             return spec.fit(context)
 
     def _scores(self, deployed: Deployed) -> Tensor:

@@ -6,6 +6,7 @@ by squared and the second by absolute error; on colour images one, with two dete
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -76,7 +77,7 @@ def divergence(left: Tensor, right: Tensor, temperature: float) -> Tensor:
         Shape (N,), in [0, ln 2].
     """
     first, second = (functional.log_softmax(logits / temperature, dim=1) for logits in (left, right))
-    middle = torch.logaddexp(first, second) - torch.log(torch.tensor(2.0))
+    middle = torch.logaddexp(first, second) - math.log(2)
     terms = [functional.kl_div(middle, part, reduction="none", log_target=True).sum(1) for part in (first, second)]
     return (terms[0] + terms[1]) / 2
 
