@@ -11,6 +11,7 @@ from robench.storage import info, reads, schema, writes
 from robench.storage.failures import explained
 from robench.storage.location import Location
 from robench.storage.rows import refuse_unstorable_cell, refuse_unstorable_shard
+from robench.storage.signals import signals_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -195,12 +196,12 @@ class ResultStore:
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
-        with explained(self._location, self._mendable), connections.reading(self._engine) as connection:
+        with signals_held(), explained(self._location, self._mendable), connections.reading(self._engine) as connection:
             yield connection
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
-        with explained(self._location, self._mendable), connections.writing(self._engine) as connection:
+        with signals_held(), explained(self._location, self._mendable), connections.writing(self._engine) as connection:
             yield connection
 
     def _images(self, connection: Connection, run_id: str) -> int:
