@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 from pathlib import Path
@@ -10,73 +11,86 @@ from typing import TYPE_CHECKING
 from robench.errors import PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
 
-def digest_code(module: str) -> str:
-    """Digest the Python files that belong to a module.
+def digest_code(module: str, within: str = "") -> str:
+    """Digest the Python files that a module runs: its own and those it imports, in functions too, one by another.
+
+    What it imports for type checkers only does not run, and what it imports from other distributions has versions of
+    its own. Code that is found by other means than an import statement is not seen.
 
     Args:
         module: Dotted name of an importable module.
+        within: The package whose modules count; the top-level one of ``module`` by default.
 
     Returns:
-        SHA-256, as hexadecimal text, over relative path and content of all ``*.py`` files of the top-level package, or
-        over the file of a single module. Below a namespace package, which many distributions may share, the first
-        regular package counts.
+        SHA-256, as hexadecimal text, over the names and contents of the files.
 
     Raises:
-        PluginError: If the module has no files, or they cannot be read.
+        PluginError: If the module has no file, or one of the files cannot be read.
     """
-    return _digest(module, _files)
-
-
-def digest_package(package: str) -> str:
-    """Digest all Python files of one package, as ``digest_code`` does, but not those of the packages above it.
-
-    Args:
-        package: Dotted name of an importable package.
-
-    Raises:
-        PluginError: If the package has no files, or they cannot be read.
-    """
-    return _digest(package, _package_files)
-
-
-def _digest(module: str, find: Callable[[str], list[tuple[str, Path]]]) -> str:
+    prefix = within or module.partition(".")[0]
+    files: dict[str, Path] = {}
+    pending = [module]
     digest = hashlib.sha256()
     try:
-        for name, file in find(module):
-            content = file.read_bytes()
+        while pending:
+            name = pending.pop()
+            path = _file_of(name)
+            if path is None or name in files or not _belongs(name, prefix):
+                continue
+            files[name] = path
+            package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+            pending += [package, *_imports(ast.parse(path.read_bytes()), package)]
+        for name, path in sorted(files.items()):
+            content = path.read_bytes()
             # The length keeps the border between two files from moving.
             digest.update(f"{name}\0{len(content)}\0".encode())
             digest.update(content)
-    except (OSError, ImportError, ValueError) as error:
+    except (OSError, ImportError, ValueError, SyntaxError) as error:
         message = f"the code of {module} cannot be read: {error}"
         raise PluginError(message) from error
+    if module not in files:
+        message = f"{module} has no files"
+        raise PluginError(message)
     return digest.hexdigest()
 
 
-def _files(module: str) -> list[tuple[str, Path]]:
-    parts = module.split(".")
-    for depth in range(1, len(parts) + 1):
-        spec = importlib.util.find_spec(".".join(parts[:depth]))
-        if spec is None or not spec.has_location or spec.origin is None:
+def _belongs(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+def _file_of(name: str) -> Path | None:
+    """Return the source file of a module without importing anything; None for what has none, such as a namespace."""
+    top, *rest = name.split(".")
+    spec = importlib.util.find_spec(top) if top else None
+    if spec is None:
+        return None
+    if not rest:
+        return Path(spec.origin) if spec.has_location and spec.origin and spec.origin.endswith(".py") else None
+    for folder in spec.submodule_search_locations or ():
+        path = Path(folder, *rest)
+        for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
+            if file.is_file():
+                return file
+    return None
+
+
+def _imports(tree: ast.AST, package: str) -> Iterator[str]:
+    """List the names that may be modules among all that a file imports when it runs."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            for otherwise in node.orelse:
+                yield from _imports(otherwise, package)
             continue
-        origin = Path(spec.origin)
-        if spec.submodule_search_locations is None:
-            return [(origin.name, origin)]
-        return _below(origin.parent)
-    message = f"{module} has no files"
-    raise PluginError(message)
-
-
-def _package_files(package: str) -> list[tuple[str, Path]]:
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None or spec.submodule_search_locations is None:
-        message = f"{package} is no package with files"
-        raise PluginError(message)
-    return _below(Path(spec.origin).parent)
-
-
-def _below(folder: Path) -> list[tuple[str, Path]]:
-    return sorted((file.relative_to(folder).as_posix(), file) for file in folder.rglob("*.py"))
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, base] if base else above)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        yield from _imports(node, package)

@@ -17,7 +17,7 @@ from robench.engine.digests import canonical_json, module_digest
 from robench.engine.plan import Plan, PlannedCell, run_id
 from robench.engine.runner import Runner, summarise_environment
 from robench.errors import RobenchError
-from robench.registry.code import digest_package
+from robench.registry.code import digest_code
 from robench.session.workbench import Workbench
 from robench.storage.store import ResultStore
 
@@ -84,7 +84,7 @@ class _Evaluation:
             classifier_digest=module_digest(classifier),
             seed=self.request.seed,
             device=self.bench.device.type,
-            engine={"robench": __version__, "code": digest_package("robench.engine")},
+            engine={"robench": __version__, "code": digest_code("robench.engine.runner", "robench.engine")},
         )
         self.cells = self.plan.cells(self.prepared, self.bench.attacks, self.request.epsilons)
 
