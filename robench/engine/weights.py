@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -22,7 +23,7 @@ from robench.engine.training import train
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from torch import nn
@@ -103,19 +104,20 @@ class WeightCache:
         }
         key = settings_digest(identity)
         folder = self.root / "weights" / dataset / f"{network.name}-{key[:12]}"
-        lock = self._lock(folder)
-        with lock:
-            if retrain and folder not in self._trained:
+        retrain = retrain and folder not in self._trained
+        if not retrain and (folder / MANIFEST).exists():
+            return _load(folder, network, key, device)  # without a lock, so that a read-only cache will do
+        with _locked(folder, network.name, progress):
+            if retrain:
                 (folder / MANIFEST).unlink(missing_ok=True)
                 (folder / CHECKPOINT).unlink(missing_ok=True)
             if (folder / MANIFEST).exists():
-                module, manifest = _load(folder, network, key)
-                return TrainedNetwork(module=module.to(device), folder=folder, trained_now=False, manifest=manifest)
+                return _load(folder, network, key, device)  # another process has just trained it
             begun = time.monotonic()
             module, history = train(
                 network, split, seed=seed, device=device, checkpoint=folder / CHECKPOINT, progress=progress
             )
-            manifest = {
+            manifest: dict[str, object] = {
                 "key": key,
                 **identity,
                 "history": history,
@@ -129,14 +131,25 @@ class WeightCache:
             self._trained.add(folder)
         return TrainedNetwork(module=module, folder=folder, trained_now=True, manifest=manifest)
 
-    def _lock(self, folder: Path) -> FileLock:
-        """Keep a second process from training the same network at the same time; the system frees a dead one's."""
+
+@contextmanager
+def _locked(folder: Path, name: str, progress: Progress) -> Iterator[None]:
+    """Keep a second process from training the same network at the same time; the system frees a dead one's lock."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            return FileLock(folder / ".lock")
-        except OSError as error:
-            message = f"cannot write to the cache folder {folder}: {error.strerror or error}"
-            raise RobenchError(message, "set ROBENCH_CACHE to a folder that you can write to") from error
+            lock.acquire(timeout=0)
+        except Timeout:
+            progress.note(f"{name}: waiting for another process that is training it")
+            lock.acquire()
+    except OSError as error:
+        message = f"cannot write to the cache folder {folder}: {error.strerror or error}"
+        raise RobenchError(message, "set ROBENCH_CACHE to a folder that you can write to") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _save(folder: Path, module: nn.Module, manifest: dict[str, object]) -> dict[str, object]:
@@ -151,7 +164,7 @@ def _save(folder: Path, module: nn.Module, manifest: dict[str, object]) -> dict[
     return manifest
 
 
-def _load(folder: Path, network: Network, key: str) -> tuple[nn.Module, dict[str, object]]:
+def _load(folder: Path, network: Network, key: str, device: torch.device) -> TrainedNetwork:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)
@@ -164,7 +177,7 @@ def _load(folder: Path, network: Network, key: str) -> tuple[nn.Module, dict[str
         module.load_state_dict(tensors)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, RuntimeError) as error:
         raise _damaged(folder) from error
-    return module, manifest
+    return TrainedNetwork(module=module.to(device), folder=folder, trained_now=False, manifest=manifest)
 
 
 def _damaged(folder: Path) -> RobenchError:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -208,3 +211,26 @@ def test_one_cycle_rises_to_its_peak_and_decays() -> None:
 def test_a_constant_schedule_is_constant() -> None:
     recipe = Recipe(epochs=1, batch_size=1, learning_rate=0.1)
     assert {learning_rate(recipe, step, 10) for step in range(10)} == {0.1}
+
+
+def test_cached_weights_need_no_lock_so_a_read_only_cache_will_do(tmp_path: Path) -> None:
+    folder = obtain(tmp_path).folder
+    listener = StopAt(10**9)
+    with FileLock(folder / ".lock"):
+        assert not obtain(tmp_path, progress=listener).trained_now
+    assert listener.notes == []
+
+
+def test_a_second_process_waits_for_the_first_and_uses_its_weights(tmp_path: Path) -> None:
+    folder = obtain(tmp_path).folder
+    manifest = (folder / MANIFEST).read_bytes()
+    (folder / MANIFEST).unlink()
+    listener = StopAt(10**9)
+    with ThreadPoolExecutor(1) as pool:
+        with FileLock(folder / ".lock"):
+            waiting = pool.submit(obtain, tmp_path, progress=listener)
+            while not listener.notes:
+                time.sleep(0.01)
+            (folder / MANIFEST).write_bytes(manifest)
+        assert not waiting.result(timeout=60).trained_now
+    assert listener.notes == ["tiny: waiting for another process that is training it"]
