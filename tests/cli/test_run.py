@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Program
 
 
-def refused(result: subprocess.CompletedProcess[str], complaint: str) -> None:
+def expect_refusal(result: subprocess.CompletedProcess[str], complaint: str) -> None:
     assert result.returncode == 2, result.stderr
     assert complaint in result.stderr
     assert "Traceback" not in result.stderr
@@ -124,7 +124,7 @@ def test_views_answer_plain_sql(program: Program) -> None:
 )
 def test_wrong_input_is_named_and_nothing_is_written(program: Program, arguments: list[str], complaint: str) -> None:
     result = program("run", *arguments, ROBENCH_CACHE=str(program.folder / "cache"))
-    refused(result, complaint)
+    expect_refusal(result, complaint)
     assert list(program.folder.iterdir()) == []
 
 
@@ -139,14 +139,14 @@ def test_wrong_input_is_named_and_nothing_is_written(program: Program, arguments
 )
 def test_an_invalid_benchmarks_file_is_named_with_the_place(program: Program, content: str, complaint: str) -> None:
     (program.folder / "benchmarks.toml").write_text(content)
-    refused(program("run"), complaint)
+    expect_refusal(program("run"), complaint)
 
 
 def test_a_foreign_database_is_refused_and_left_alone(program: Program) -> None:
     path = program.folder / "robench.db"
     path.write_bytes(b"this is not a database, but it is somebody's file" * 100)
     before = path.read_bytes()
-    refused(program(*program.toy_run), "robench.db")
+    expect_refusal(program(*program.toy_run), "robench.db")
     assert path.read_bytes() == before
 
 
@@ -155,7 +155,7 @@ def test_a_truncated_data_file_is_named(program: Program) -> None:
     folder.mkdir()
     for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
         (folder / f"{name}-ubyte.gz").write_bytes(b"\x1f\x8b\x08\x00")
-    refused(program("run", "--data-dir", "data"), "t10k")
+    expect_refusal(program("run", "--data-dir", "data"), "t10k")
 
 
 def test_a_report_without_a_store_says_what_makes_one(program: Program) -> None:
