@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from contextlib import AbstractContextManager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,11 @@ def open_session(*, config: Path | None = None, quiet: bool = True) -> "Session"
 
     progress = None if quiet else TerminalProgress(sys.stderr)
     return Session(environ=os.environ, cwd=Path.cwd(), config=config, progress=progress)
+
+
+def stdout_for_results_only() -> AbstractContextManager[object]:
+    """Send to stderr what plugins print while they work."""
+    return redirect_stdout(sys.stderr)
 
 
 def command_line() -> str:

@@ -3,7 +3,7 @@
 import typer
 
 from robench.cli import options
-from robench.cli.context import command_line, open_session, print_report
+from robench.cli.context import command_line, open_session, print_report, stdout_for_results_only
 
 
 def run(
@@ -47,7 +47,8 @@ def run(
         data_dir=data_dir,
         batch_size=batch_size,
     )
-    summary = session.run(session.resolve(overrides), command_line())
+    with stdout_for_results_only():
+        summary = session.run(session.resolve(overrides), command_line())
     print_report(summary, "json" if json else "table")
     if summary.failures:
         raise typer.Exit(1)

@@ -15,7 +15,7 @@ runs_app = typer.Typer(help="Look at the runs in the store.", no_args_is_help=Tr
 
 @runs_app.command("list")
 def list_runs(db: options.Db = None, json: options.Json = False) -> None:
-    """List all runs, newest first."""
+    """List all runs, newest first; ``runs show`` has their commands."""
     session = open_session()
     runs = session.runs(session.paths(db=db).db)
     if json:
@@ -24,18 +24,17 @@ def list_runs(db: options.Db = None, json: options.Json = False) -> None:
         return
     from robench.report.listing import print_listing
 
-    headers = ("run", "status", "created (UTC)", "data set", "classifier", "profile", "images", "seed", "command")
+    headers = ("run", "status", "created (UTC)", "data set", "classifier", "profile", "images", "seed")
     rows = [
         (
             run.id,
             run.status,
-            run.created,
+            run.created[:16].replace("T", " "),
             run.dataset,
             run.classifier,
             run.profile,
             f"{run.images:,}",
             str(run.seed),
-            run.command,
         )
         for run in runs
     ]

@@ -20,9 +20,14 @@ class Stopped(BaseException):
 
 @contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """Raise ``Stopped`` at SIGINT and SIGTERM; a second one is obeyed in the same way."""
+    """Raise ``Stopped`` at SIGINT and SIGTERM. A second signal ends the process at once: somebody swallowed the first.
+
+    That loses nothing: what is stored was committed, and the same command resumes.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        for other in before:
+            signal.signal(other, signal.SIG_DFL)
         raise Stopped(number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robench.cli import options
-from robench.cli.context import open_session, stdout_console
+from robench.cli.context import open_session, stdout_console, stdout_for_results_only
 
 if TYPE_CHECKING:
     from robench.session.training import TrainingReport
@@ -44,7 +44,8 @@ def train(
         suite=suite,
         data_dir=data_dir,
     )
-    reports = session.train(session.resolve(overrides, attacking=False), retrain=retrain)
+    with stdout_for_results_only():
+        reports = session.train(session.resolve(overrides, attacking=False), retrain=retrain)
     if json:
         entries = [{"trained": item.trained, "folder": str(item.folder), **item.manifest} for item in reports]
         sys.stdout.write(json_module.dumps({"networks": entries}, indent=2) + "\n")

@@ -103,7 +103,8 @@ class Runner:
             random=random,
             parameters=assault.offer.parameters,
         )
-        with judging_precision(self._device):
+        # A plugin may have switched gradients off for good; the next one must not pay for it.
+        with torch.enable_grad(), judging_precision(self._device):
             attacked = assault.offer.spec.run(context)
         return check_admissible(assault.name, images, attacked, epsilon)
 

@@ -20,7 +20,7 @@ from robench.engine.files import replacing
 from robench.engine.precision import training_format
 from robench.engine.seeding import isolated_default_generator
 from robench.engine.training import train
-from robench.errors import RobenchError
+from robench.errors import RobenchError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -145,7 +145,7 @@ def _locked(folder: Path, name: str, progress: Progress) -> Iterator[None]:
             lock.acquire()
     except OSError as error:
         message = f"cannot write to the cache folder {folder}: {error.strerror or error}"
-        raise RobenchError(message, "set ROBENCH_CACHE to a folder that you can write to") from error
+        raise UsageError(message, "set ROBENCH_CACHE to a folder that you can write to") from error
     try:
         yield
     finally:

@@ -118,11 +118,13 @@ def _data(paths: PathSettings, catalog: Catalog) -> Iterator[Finding]:
         try:
             split = entry.spec.load("test", data_context(paths, Silent(), offline=True))
         except RobenchError as error:
-            yield Finding(subject=f"data {name}", status="note", text=str(error))
+            fetched = paths.data_dir is None and not paths.offline
+            text = "not here yet; `robench run` downloads it" if fetched else str(error)
+            yield Finding(subject=f"data {name}", status="note", text=text)
         except Exception as error:  # noqa: BLE001 (third-party code may raise anything)
             yield Finding(subject=f"data {name}", status="problem", text=f"{type(error).__name__}: {error}")
         else:
-            yield Finding(subject=f"data {name}", status="ok", text=f"{len(split):,} test images, contents verified")
+            yield Finding(subject=f"data {name}", status="ok", text=f"{len(split):,} test images, verified")
 
 
 def _plugins(catalog: Catalog) -> Iterator[Finding]:

@@ -96,7 +96,7 @@ class _Evaluation:
             if not isinstance(error, PluginError):
                 raise
             self._fail(offer.spec.name, str(error))
-        except Exception as error:  # noqa: BLE001 (third-party code may raise anything)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (third-party code may raise anything)
             self._fail(offer.spec.name, describe_exception(error))
         return None
 
@@ -151,7 +151,7 @@ class _Evaluation:
                 self._fail_cell(store, run, planned, str(error))
             except RobenchError:
                 raise
-            except Exception as error:  # noqa: BLE001 (third-party code may raise anything)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 (third-party code may raise anything)
                 failed = True
                 self._fail_cell(store, run, planned, describe_exception(error))
         return not failed
@@ -194,7 +194,7 @@ def _describe(offer: Offer, prepared: Prepared | None) -> dict[str, object]:
     }
 
 
-def describe_exception(error: Exception) -> str:
+def describe_exception(error: BaseException) -> str:
     """Return one line with type, message and the place where a plugin's exception was raised."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno}, in {frame.name})"

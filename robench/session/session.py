@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from robench.errors import suggestion
 from robench.registry.catalog import load_catalog
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from robench.api.records import Run, RunSummary
+    from robench.config.file import Config
     from robench.config.request import Overrides, PathSettings, RunRequest
     from robench.engine.progress import Progress
     from robench.registry.catalog import Catalog
@@ -64,8 +66,21 @@ class Session:
         from robench.config.request import resolve_run
 
         config = load_config(find_config(self._config, self._environ, self._cwd))
+        self._mention_strangers(config)
         known: dict[str, tuple[str, ...]] = {kind: names for kind, names in self.catalog.names().items()}  # noqa: C416 (widens the keys)
         return resolve_run(config, overrides, self._environ, known, self.catalog.remark(), attacking=attacking)
+
+    def _mention_strangers(self, config: Config) -> None:
+        """Say which tables of benchmarks.toml name nothing that is installed: a misspelt one would have no effect."""
+        known = self.catalog.names()
+        settable = {name for kind, names in known.items() if kind != "dataset" for name in names}
+        for table, found, names in (
+            ("parameters", config.parameters, settable),
+            ("datasets", config.datasets, known["dataset"]),
+        ):
+            for name in sorted(set(found) - set(names)):
+                place = config.place(table, name)
+                self._listener().note(f"{place}: names nothing that is installed; {suggestion(name, names)}")
 
     def paths(self, *, db: str | None = None, data_dir: Path | None = None) -> PathSettings:
         """Work out where things are."""

@@ -103,6 +103,13 @@ def test_a_failing_attack_ends_with_exit_code_1_and_the_others_results(program: 
     assert "ZeroDivisionError" in result.stderr
 
 
+def test_what_a_plugin_prints_is_no_result(program: Program, broken_folder: Path) -> None:
+    path = f"{program.environ['PYTHONPATH']}:{broken_folder}"
+    result = program(*program.toy_run, "--attack", "broken-manners", "--json", PYTHONPATH=path)
+    assert json.loads(result.stdout)["complete"] is True
+    assert "this is no result" in result.stderr
+
+
 def test_train_says_what_it_did_and_does_it_once(program: Program) -> None:
     names = ("--dataset", "toy-bars", "--classifier", "toy-linear", "--defense", "toy-detect")
     arguments = ("train", *names, "--seed", "7", "--json")

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Self
 
 import pytest
+import torch
 
 from robench.api.records import Outcome
 from robench.errors import UsageError
@@ -101,9 +102,10 @@ class StopAfter:
 
     def __init__(self, updates: int) -> None:
         self.left = updates
+        self.notes: list[str] = []
 
     def note(self, text: str) -> None:
-        pass
+        self.notes.append(text)
 
     def task(self, title: str, total: int, unit: str) -> StopAfter:
         return self
@@ -148,7 +150,7 @@ def test_a_rate_that_the_validation_images_cannot_certify_is_refused_before_trai
     assert not (lab.folder / "toys.db").exists()
 
 
-@pytest.mark.parametrize("name", ["ball", "range", "nan", "shape", "original", "crash"])
+@pytest.mark.parametrize("name", ["ball", "range", "nan", "shape", "original", "crash", "exit"])
 def test_an_attack_that_cheats_or_breaks_costs_only_its_own_cells(lab: ToyLab, name: str) -> None:
     summary = lab.run(defenses=("none",), attacks=(f"broken-{name}", "fgsm"), epsilons="0.1")
     assert [row.attack for row in summary.results] == ["fgsm"]
@@ -161,10 +163,25 @@ def test_an_attack_that_cheats_or_breaks_costs_only_its_own_cells(lab: ToyLab, n
         "shape": "returned (1, 1, 8, 8)",
         "original": "moved a pixel",
         "crash": "ZeroDivisionError: this attack always crashes",
+        "exit": "SystemExit: 0",
     }
     assert reasons[name] in failure.reason
     assert summary.run.status == "failed"
     assert not summary.complete
+
+
+def test_an_attack_that_switches_gradients_off_does_not_harm_the_next(lab: ToyLab) -> None:
+    summary = lab.run(defenses=("none",), attacks=("broken-manners", "fgsm"), epsilons="0.3")
+    assert not summary.failures
+    assert torch.is_grad_enabled()
+    assert summary.results[1].accuracy < 0.5
+
+
+def test_a_table_that_names_nothing_installed_is_mentioned(lab: ToyLab) -> None:
+    (lab.folder / "benchmarks.toml").write_text("schema = 1\n[parameters.toy-nose]\nscale = 1.0\n")
+    listener = StopAfter(10**9)
+    lab.run(defenses=("none",), attacks=("toy-corner",), progress=listener)
+    assert any("toy-nose" in note and 'did you mean "toy-noise"?' in note for note in listener.notes)
 
 
 @pytest.mark.parametrize("name", ["build", "type", "logits", "infinite", "scoreless"])

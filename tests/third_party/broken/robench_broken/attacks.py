@@ -39,6 +39,18 @@ def crash(context: AttackContext[NoParameters]) -> Tensor:
     raise ZeroDivisionError(message)
 
 
+def leave(context: AttackContext[NoParameters]) -> Tensor:
+    raise SystemExit(0)
+
+
+def talk_and_switch_gradients_off(context: AttackContext[NoParameters]) -> Tensor:
+    import torch
+
+    print("this is no result")  # noqa: T201
+    torch.set_grad_enabled(False)
+    return context.images
+
+
 ATTACKS: dict[str, Callable[[AttackContext[NoParameters]], Tensor]] = {
     "broken-ball": leave_ball,
     "broken-range": leave_range,
@@ -46,6 +58,8 @@ ATTACKS: dict[str, Callable[[AttackContext[NoParameters]], Tensor]] = {
     "broken-shape": wrong_shape,
     "broken-original": move_the_original,
     "broken-crash": crash,
+    "broken-exit": leave,
+    "broken-manners": talk_and_switch_gradients_off,
 }
 
 
