@@ -1,12 +1,13 @@
 """Confidence intervals of a share: Wilson for display, Clopper-Pearson for claims.
 
-``scipy.special`` is imported inside the functions: it takes 0.2 s, and ``scipy.stats``, which wraps the same two
-formulas, six times that.
+Every report needs the first, so it does with the standard library. ``scipy.special`` is imported inside the second: it
+takes 0.3 s, which is a third of a report, and ``scipy.stats``, which wraps the same two formulas, six times that.
 """
 
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -27,9 +28,7 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
         Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
     """
     _check(successes, n, confidence)
-    from scipy.special import ndtri
-
-    z = float(ndtri((1 + confidence) / 2))
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = successes / n
     scale = 1 + z * z / n
     centre = (share + z * z / (2 * n)) / scale

@@ -3,7 +3,8 @@
 Importing this package loads neither torch nor numpy; tensors and arrays appear in annotations only.
 """
 
-from robench.api.contexts import AttackContext, DataContext, FitContext, ModelContext, NoParameters
+from robench.api.ascent import Ascent, Keep, Loss
+from robench.api.contexts import AttackContext, DataContext, FitContext, ModelContext, NoParameters, SweepContext
 from robench.api.data import SPLIT_NAMES, Split, SplitName
 from robench.api.hooks import hookimpl
 from robench.api.randomness import ImageRandom
@@ -17,6 +18,7 @@ VERSION = "0.1"
 __all__ = [
     "SPLIT_NAMES",
     "VERSION",
+    "Ascent",
     "AttackContext",
     "AttackSpec",
     "Budget",
@@ -27,7 +29,9 @@ __all__ = [
     "DefenseSpec",
     "FitContext",
     "ImageRandom",
+    "Keep",
     "Knowledge",
+    "Loss",
     "ModelContext",
     "Network",
     "NoParameters",
@@ -36,6 +40,7 @@ __all__ = [
     "RobenchError",
     "Split",
     "SplitName",
+    "SweepContext",
     "Target",
     "UsageError",
     "Verdict",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from robench.api.ascent import Ascent
     from robench.api.randomness import ImageRandom
     from robench.api.target import Budget, Target
 
@@ -92,10 +93,10 @@ class FitContext:
 
 @dataclass(frozen=True, kw_only=True)
 class AttackContext(Generic[P]):
-    """One batch for an attack.
+    """One batch for an attack that takes one epsilon at a time.
 
     Attributes:
-        target: The deployed defense.
+        target: The deployed defense, in float32.
         images: Shape (N, C, H, W), float32, in [0, 1], on the device of the evaluation. Not to be written to.
         labels: Shape (N,), int64: the true classes.
         budget: How far each image may be moved.
@@ -109,3 +110,26 @@ class AttackContext(Generic[P]):
     budget: Budget
     random: ImageRandom
     parameters: P
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepContext(Generic[P]):
+    """One batch for an attack that takes several epsilons at once.
+
+    Attributes:
+        target: The search form of the deployed defense: the same weights, in the number format of the search.
+        images: Shape (N, C, H, W), float32, in [0, 1], on the device of the evaluation. Not to be written to.
+        labels: Shape (N,), int64: the true classes.
+        epsilons: Shape (N, E), float64, in (0, 1]: the radii of the Linf balls around each image, in pixel values.
+        random: One stream per image of the batch, whatever its epsilons.
+        parameters: An instance of the ``parameters`` class of the spec.
+        ascend: Robench's own gradient ascent on this batch.
+    """
+
+    target: Target
+    images: Tensor
+    labels: Tensor
+    epsilons: Tensor
+    random: ImageRandom
+    parameters: P
+    ascend: Ascent

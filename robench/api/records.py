@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 CLEAN = "clean"
 """Name of the attack that leaves every image as it is."""
 
+WORST_CASE = "worst-case"
+"""Name under which the worst case per image over several attacks and all smaller epsilons is recorded."""
+
 RunStatus = Literal["running", "interrupted", "complete", "failed"]
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from robench.api.contexts import AttackContext, DataContext, FitContext, ModelContext
+    from robench.api.contexts import AttackContext, DataContext, FitContext, ModelContext, SweepContext
     from robench.api.data import Split, SplitName
     from robench.api.training import Network
 
@@ -97,6 +97,10 @@ class DefenseSpec(Generic[P]):
 class AttackSpec(Generic[P]):
     """An attack: searches inside the epsilon ball of each image. The engine, never the attack, judges the result.
 
+    ``run`` is the plain form, through whatever library does it. ``sweep`` is the fast form: it sees all epsilons of a
+    batch at once and has the engine's gradient ascent at hand. One of them is enough. With both, ``sweep`` is used and
+    ``run`` is the reference: ``--engine foolbox`` takes it, and ``robench verify-engine`` compares the two.
+
     Attributes:
         name: Kebab-case.
         summary: One line for listings.
@@ -105,6 +109,7 @@ class AttackSpec(Generic[P]):
         parameters: Frozen dataclass of what a user may set; every field has a default.
         run: Returns the attacked images, shape (N, C, H, W), float32, within ``budget.epsilon`` of the originals in
             every pixel and in [0, 1].
+        sweep: The same for every epsilon of every image, shape (N, E, C, H, W).
     """
 
     name: str
@@ -112,4 +117,5 @@ class AttackSpec(Generic[P]):
     source: str
     knowledge: Knowledge
     parameters: type[P]
-    run: Callable[[AttackContext[P]], Tensor]
+    run: Callable[[AttackContext[P]], Tensor] | None = None
+    sweep: Callable[[SweepContext[P]], Tensor] | None = None

@@ -65,3 +65,12 @@ class Target(Protocol):
 
     def verdict(self, images: Tensor) -> Verdict:
         """Ask the defense itself; a stochastic one draws afresh at each call."""
+
+    def select(self, rows: Tensor) -> Target:
+        """Return the same defense for some images of the batch, in any order, each as often as wanted.
+
+        A stochastic defense then gives all rows of an image the same draws.
+
+        Args:
+            rows: Shape (M,), int64: which image of the batch each row is about.
+        """

@@ -48,6 +48,22 @@ Db = Annotated[str | None, typer.Option("--db", metavar="PATH", help="Result sto
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="FOLDER", help="Read data sets from here and nowhere else.")
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", metavar="NAME", help="native, or foolbox for attacks as that library runs them."),
+]
+SearchPrecision = Annotated[
+    str | None,
+    typer.Option(
+        "--search-precision",
+        metavar="NAME",
+        help="Number format of searches: auto, float32, tf32 or bfloat16. Judged in float32 always.",
+    ),
+]
+WorstCase = Annotated[
+    bool | None,
+    typer.Option("--worst-case", help="Worst case per image over all attacks, iterates and smaller epsilons."),
+]
 BatchSize = Annotated[int | None, _whole_number("--batch-size", "Images attacked together; changes speed only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]

@@ -20,6 +20,9 @@ def run(
     config: options.Config = None,
     db: options.Db = None,
     data_dir: options.DataDir = None,
+    worst_case: options.WorstCase = None,
+    engine: options.Engine = None,
+    search_precision: options.SearchPrecision = None,
     batch_size: options.BatchSize = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -46,6 +49,9 @@ def run(
         db=db,
         data_dir=data_dir,
         batch_size=batch_size,
+        engine=engine,
+        search_precision=search_precision,
+        worst_case=worst_case,
     )
     with stdout_for_results_only():
         summary = session.run(session.resolve(overrides), command_line())

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PROFILES = ("quick", "paper")
 CALIBRATIONS = ("finite-sample", "paper-grid")
+ENGINES = ("native", "foolbox")
+SEARCH_PRECISIONS = ("auto", "float32", "tf32", "bfloat16")
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 _SEED_LIMIT = 2**63  # the store keeps seeds as signed 64-bit integers
@@ -116,6 +118,35 @@ def calibration(value: object, where: str) -> str:
         UsageError: If there is no such rule.
     """
     return choice(value, where, CALIBRATIONS)
+
+
+def engine(value: object, where: str) -> str:
+    """Return which form of an attack runs.
+
+    Raises:
+        UsageError: If there is no such engine.
+    """
+    return choice(value, where, ENGINES)
+
+
+def search_precision(value: object, where: str) -> str:
+    """Return a number format for searches.
+
+    Raises:
+        UsageError: If there is no such format.
+    """
+    return choice(value, where, SEARCH_PRECISIONS)
+
+
+def flag(value: object, where: str) -> bool:
+    """Return whether something is wanted.
+
+    Raises:
+        UsageError: If it is neither true nor false.
+    """
+    if not isinstance(value, bool):
+        raise invalid(where, f"must be true or false, not {shown(value)}")
+    return value
 
 
 def device(value: object, where: str) -> str:

@@ -10,7 +10,18 @@ from typing import Any
 from robench.config import checks
 from robench.config.epsilons import parse_epsilons
 
-DEFAULTS_KEYS = ("dataset", "images", "seed", "profile", "calibration", "defenses", "attacks")
+DEFAULTS_KEYS = (
+    "dataset",
+    "images",
+    "seed",
+    "profile",
+    "calibration",
+    "defenses",
+    "attacks",
+    "engine",
+    "search_precision",
+    "worst_case",
+)
 DATASET_KEYS = ("classifier", "epsilons", "false_positive_rate")
 SUITE_KEYS = DEFAULTS_KEYS + DATASET_KEYS
 
@@ -33,6 +44,9 @@ class Choices:
         batch_size: Images, at least 1.
         calibration: ``finite-sample`` or ``paper-grid``.
         false_positive_rate: In (0, 1).
+        engine: ``native`` or ``foolbox``.
+        search_precision: ``auto``, ``float32``, ``tf32`` or ``bfloat16``.
+        worst_case: Whether to evaluate the worst case per image over all attacks and smaller epsilons.
     """
 
     dataset: str | None = None
@@ -47,6 +61,9 @@ class Choices:
     batch_size: int | None = None
     calibration: str | None = None
     false_positive_rate: float | None = None
+    engine: str | None = None
+    search_precision: str | None = None
+    worst_case: bool | None = None
 
 
 _CHECKS: Mapping[str, Callable[[object, str], Any]] = MappingProxyType(
@@ -63,6 +80,9 @@ _CHECKS: Mapping[str, Callable[[object, str], Any]] = MappingProxyType(
         "batch_size": checks.count,
         "calibration": checks.calibration,
         "false_positive_rate": checks.rate,
+        "engine": checks.engine,
+        "search_precision": checks.search_precision,
+        "worst_case": checks.flag,
     }
 )
 

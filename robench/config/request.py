@@ -28,7 +28,8 @@ P = TypeVar("P")
 DEFAULT_DB = "robench.db"
 DEFAULT_FALSE_POSITIVE_RATE = 0.01  # of a data set that no file lists
 
-_FLAG_KEYS = ("dataset", "classifier", "defenses", "attacks", "epsilons", *VARIABLES)
+_SEARCH_KEYS = ("engine", "search_precision", "worst_case")
+_FLAG_KEYS = ("dataset", "classifier", "defenses", "attacks", "epsilons", *VARIABLES, *_SEARCH_KEYS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,9 @@ class Overrides:
     db: str | None = None
     data_dir: Path | None = None
     batch_size: int | None = None
+    engine: str | None = None
+    search_precision: str | None = None
+    worst_case: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +93,9 @@ class RunRequest(PathSettings):
         batch_size: Images per batch, at least 1; None leaves it to the engine.
         calibration: ``finite-sample`` or ``paper-grid``.
         false_positive_rate: In (0, 1).
+        engine: ``native`` for attacks in their fast form, ``foolbox`` for the plain one.
+        search_precision: Number format of searches: ``auto``, ``float32``, ``tf32`` or ``bfloat16``.
+        worst_case: Whether to evaluate the worst case per image over all attacks and smaller epsilons.
         parameters: Values by name of the plugin, for those that this run uses; types are checked by
             ``build_parameters``.
         config_path: The benchmarks.toml that was read.
@@ -107,6 +114,9 @@ class RunRequest(PathSettings):
     batch_size: int | None
     calibration: str
     false_positive_rate: float
+    engine: str
+    search_precision: str
+    worst_case: bool
     parameters: Mapping[str, Mapping[str, object]]
     config_path: Path
     config_label: str
@@ -197,6 +207,9 @@ def resolve_run(
         batch_size=layers.value("batch_size"),
         calibration=layers.value("calibration"),
         false_positive_rate=layers.value("false_positive_rate") or DEFAULT_FALSE_POSITIVE_RATE,
+        engine=layers.value("engine"),
+        search_precision=layers.value("search_precision"),
+        worst_case=layers.value("worst_case"),
         parameters=MappingProxyType({name: table for name, table in config.parameters.items() if name in used}),
         config_path=config.path,
         config_label=config.label,

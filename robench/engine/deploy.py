@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from robench.api import PluginError, Verdict
+from robench.engine.precision import computing
+from robench.engine.seeding import SelectedStreams
 
 if TYPE_CHECKING:
     from robench.api import ImageRandom
@@ -31,6 +33,7 @@ class Deployed:
         classes: Number K of classes.
         threshold: Scores above it are rejected; None when it never rejects.
         stochastic: Whether the module takes an ``ImageRandom``.
+        precision: Number format in which ``module`` computes: ``float32``, except in the search form of a defense.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Deployed:
     classes: int
     threshold: float | None
     stochastic: bool
+    precision: str = "float32"
 
     def verdict(self, images: Tensor, random: ImageRandom) -> Verdict:
         """Ask the defense and check the form of its answer.
@@ -46,9 +50,19 @@ class Deployed:
         Raises:
             PluginError: If the answer is no ``Verdict`` or has another form than declared.
         """
-        answer = self.module(images, random) if self.stochastic else self.module(images)
+        with computing(self.precision, images.device):
+            answer = self.module(images, random) if self.stochastic else self.module(images)
+        if self.precision != "float32" and isinstance(answer, Verdict):
+            score = None if answer.score is None else answer.score.float()
+            answer = Verdict(logits=answer.logits.float(), score=score)
         self._check(answer, len(images))
         return answer  # type: ignore[no-any-return]
+
+    def accepts(self, verdict: Verdict) -> Tensor:
+        """Say which images of a verdict are not rejected, shape (N,), bool."""
+        if self.threshold is None or verdict.score is None:
+            return torch.ones(len(verdict.logits), dtype=torch.bool, device=verdict.logits.device)
+        return verdict.score <= self.threshold
 
     def _check(self, answer: object, count: int) -> None:
         if not isinstance(answer, Verdict):
@@ -75,6 +89,7 @@ class BoundTarget:
         self._deployed = deployed
         self._random = random
         self._head = Head(self)
+        self._latest: Verdict | None = None
 
     @property
     def classes(self) -> int:
@@ -98,7 +113,24 @@ class BoundTarget:
 
     def verdict(self, images: Tensor) -> Verdict:
         """Ask the defense itself."""
-        return self._deployed.verdict(images, self._random)
+        self._latest = self._deployed.verdict(images, self._random)
+        return self._latest
+
+    def select(self, rows: Tensor) -> BoundTarget:
+        """Return the same defense for some images of the batch."""
+        return BoundTarget(self._deployed, SelectedStreams(self._random, rows))
+
+    def fooled(self, labels: Tensor) -> Tensor:
+        """Say which images the latest verdict accepts as a wrong class, shape (N,), bool; none before the first.
+
+        Args:
+            labels: Shape (N,), int64: the true classes.
+        """
+        verdict = self._latest
+        if verdict is None or len(verdict.logits) != len(labels):
+            return torch.zeros_like(labels, dtype=torch.bool)
+        with torch.no_grad():
+            return (verdict.logits.argmax(1) != labels) & self._deployed.accepts(verdict)
 
 
 class Head(nn.Module):

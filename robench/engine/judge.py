@@ -22,14 +22,14 @@ TOLERANCE = 1e-6
 """Rounding allowed beyond epsilon, in pixel values: adding and clipping in float32 costs up to 6e-8."""
 
 
-def check_admissible(attack: str, original: Tensor, attacked: object, epsilon: float) -> Tensor:
+def check_admissible(attack: str, attacked: object, originals: Tensor, radius: Tensor) -> Tensor:
     """Return the attacked images if the attack kept to the rules.
 
     Args:
         attack: Name, for the message.
-        original: Shape (N, C, H, W), float32, in [0, 1].
         attacked: What the attack returned.
-        epsilon: Radius of the ball, in pixel values.
+        originals: Centres of the balls, shape (..., C, H, W), float32, in [0, 1].
+        radius: Shape (...,), float64, in pixel values.
 
     Raises:
         PluginError: If the images are no float32 tensor of that shape, not finite, outside [0, 1] or outside the ball.
@@ -37,9 +37,9 @@ def check_admissible(attack: str, original: Tensor, attacked: object, epsilon: f
     if not isinstance(attacked, torch.Tensor):
         message = f"attack {attack} returned {type(attacked).__name__}"
         raise PluginError(message, "it must return the attacked images as a tensor")
-    if attacked.shape != original.shape or attacked.dtype != original.dtype:
+    if attacked.shape != originals.shape or attacked.dtype != originals.dtype:
         message = f"attack {attack} returned {tuple(attacked.shape)} {attacked.dtype}"
-        raise PluginError(message, f"expected {tuple(original.shape)} {original.dtype}")
+        raise PluginError(message, f"expected {tuple(originals.shape)} {originals.dtype}")
     attacked = attacked.detach()
     if not bool(attacked.isfinite().all()):
         message = f"attack {attack} returned {int((~attacked.isfinite()).sum())} values that are not finite"
@@ -47,9 +47,11 @@ def check_admissible(attack: str, original: Tensor, attacked: object, epsilon: f
     if float(attacked.min()) < 0 or float(attacked.max()) > 1:
         message = f"attack {attack} left [0, 1]: values from {float(attacked.min()):g} to {float(attacked.max()):g}"
         raise PluginError(message, "clip the images")
-    distance = float((attacked - original).abs().max())
-    if distance > epsilon + TOLERANCE:
-        message = f"attack {attack} moved a pixel by {distance:g} at epsilon {epsilon:g}"
+    distance = (attacked - originals).abs().flatten(-3).amax(-1).double()
+    worst = (distance - radius).flatten().argmax()
+    moved, allowed = float(distance.flatten()[worst]), float(radius.flatten()[worst])
+    if moved > allowed + TOLERANCE:
+        message = f"attack {attack} moved a pixel by {moved:g} at epsilon {allowed:g}"
         raise PluginError(message, "project onto the ball")
     return attacked
 

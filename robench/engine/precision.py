@@ -1,8 +1,8 @@
-"""Devices and number formats. Training may run in bfloat16 or TF32; judgement runs in float32 or not at all."""
+"""Devices and number formats. Training and search may run in bfloat16 or TF32; judgement runs in float32."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from robench.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 _BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 
@@ -63,6 +64,38 @@ def training_precision(device: torch.device) -> Iterator[None]:
         if has_fast_bfloat16(device):
             stack.enter_context(torch.autocast(device.type, dtype=torch.bfloat16))
         yield
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """Turn ``auto``, ``float32``, ``tf32`` or ``bfloat16`` into the number format of a search on this device.
+
+    Raises:
+        UsageError: If the device has no such format.
+    """
+    if name == "auto":
+        if has_fast_bfloat16(device):
+            return "bfloat16"
+        return "tf32" if device.type == "cuda" else "float32"
+    if name == "tf32" and device.type != "cuda":
+        message = f"--search-precision tf32: there is no such format on {device.type}"
+        raise UsageError(message, "use float32 or bfloat16")
+    return name
+
+
+@contextmanager
+def searching_precision(device: torch.device, precision: str) -> Iterator[None]:
+    """Prepare a device for a search in a number format; what computes in it says so itself, with ``computing``."""
+    with ExitStack() as stack:
+        if device.type == "cuda":
+            exact = precision == "float32"
+            stack.enter_context(_cuda_float32("ieee" if exact else "tf32", deterministic=exact))
+        stack.enter_context(torch.autocast(device.type, enabled=False))
+        yield
+
+
+def computing(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Let products and convolutions compute in bfloat16 if that is the format, everything else in float32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 
 @contextmanager

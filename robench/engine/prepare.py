@@ -13,6 +13,7 @@ from robench.engine.calibration import RULES, exceedance, rank_threshold
 from robench.engine.deploy import Deployed, freeze
 from robench.engine.digests import module_digest
 from robench.engine.precision import judging_precision
+from robench.engine.search import search_form
 from robench.engine.seeding import ImageStreams, isolated_default_generator
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from robench.engine.data import LoadedSplit, Splits
     from robench.engine.progress import Progress
     from robench.engine.weights import TrainedNetwork, WeightCache
+
+_COMPARED = 32
+"""Images on which the search form of a defense must answer like the defense."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,7 @@ class Prepared:
 
     Attributes:
         deployed: The frozen defense with its threshold.
+        search: What attacks search on: its search form, or the defense itself where that form is not like it.
         digest: SHA-256 of all its weights and buffers.
         rule: How the threshold was found: a calibration rule, ``own`` for the defense's own, or None without one.
         false_positive_rate: Share of validation images that the threshold rejects; None without one.
@@ -56,6 +61,7 @@ class Prepared:
     """
 
     deployed: Deployed
+    search: Deployed
     digest: str
     rule: str | None
     false_positive_rate: float | None
@@ -72,6 +78,7 @@ class Settings:
         calibration: ``finite-sample`` or ``paper-grid``.
         false_positive_rate: Share of clean images that a detector may reject, in (0, 1).
         batch_size: Images per forward pass.
+        precision: Number format of searches: ``float32``, ``tf32`` or ``bfloat16``.
     """
 
     profile: str
@@ -79,6 +86,7 @@ class Settings:
     calibration: str
     false_positive_rate: float
     batch_size: int
+    precision: str
 
 
 class Workshop:
@@ -142,6 +150,7 @@ class Workshop:
             deployed = dataclasses.replace(deployed, threshold=threshold)
         return Prepared(
             deployed=deployed,
+            search=self._search_form(deployed),
             digest=module_digest(module),
             rule=rule,
             false_positive_rate=rate,
@@ -186,6 +195,15 @@ class Workshop:
         # Not inference mode: what it makes could never meet autograd again, and a fit may keep what it makes.
         with torch.no_grad(), judging_precision(self.device):
             return spec.fit(context)
+
+    def _search_form(self, deployed: Deployed) -> Deployed:
+        images = torch.from_numpy(self.splits.test.images[:_COMPARED]).to(self.device)
+
+        def random() -> ImageStreams:
+            return ImageStreams(range(len(images)), self.device, "compare", self.settings.seed)
+
+        with judging_precision(self.device):
+            return search_form(deployed, self.settings.precision, images, random, self.progress.note)
 
     def _scores(self, deployed: Deployed) -> Tensor:
         """Return the scores of all validation images, shape (N,), float32, on the CPU."""

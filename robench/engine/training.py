@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from robench.engine.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from robench.engine.layers import faster_layers
 from robench.engine.precision import training_precision
 from robench.engine.seeding import derive_seed, isolated_default_generator
 from robench.errors import RobenchError
@@ -79,7 +80,7 @@ def train(
             run.state = load_checkpoint(checkpoint, module, run.optimizer)
             progress.note(f"{network.name}: going on from step {run.state.step:,} of {run.steps:,}")
         title = f"train {network.name}"
-        with progress.task(title, run.steps, "steps") as task:
+        with progress.task(title, run.steps, "steps") as task, faster_layers(module):
             run.finish(task)
     return module, run.state.history
 

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from robench import __version__
 from robench.engine.digests import module_digest, settings_digest, tensors_digest
 from robench.engine.files import replacing
+from robench.engine.layers import faster_layers
 from robench.engine.precision import training_format
 from robench.engine.seeding import isolated_default_generator
 from robench.engine.training import train
@@ -114,9 +115,10 @@ class WeightCache:
             if (folder / MANIFEST).exists():
                 return _load(folder, network, key, device)  # another process has just trained it
             begun = time.monotonic()
-            module, history = train(
-                network, split, seed=seed, device=device, checkpoint=folder / CHECKPOINT, progress=progress
-            )
+            with faster_layers(*([] if classifier is None else [classifier])):
+                module, history = train(
+                    network, split, seed=seed, device=device, checkpoint=folder / CHECKPOINT, progress=progress
+                )
             manifest: dict[str, object] = {
                 "key": key,
                 **identity,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import time
 import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,23 +13,30 @@ from robench import __version__
 from robench.analysis.summary import summarise
 from robench.api import PluginError, UsageError
 from robench.api.records import CLEAN, Run
+from robench.engine.bisection import run_sweep
 from robench.engine.calibration import check_rate
 from robench.engine.digests import canonical_json, module_digest
-from robench.engine.plan import Plan, PlannedCell, run_id
+from robench.engine.plan import Plan, Sweep, run_id
 from robench.engine.runner import Runner, summarise_environment
 from robench.errors import RobenchError
 from robench.registry.code import digest_code
+from robench.session.savings import Savings
 from robench.session.workbench import Workbench
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from torch import nn
 
-    from robench.api.records import RunSummary
+    from robench.api.records import Cell, RunSummary
     from robench.config.request import RunRequest
     from robench.engine.prepare import Offer, Prepared
     from robench.engine.progress import Progress
     from robench.registry.catalog import Catalog
+
+_WORST_CASE_BATCHES = 4
+"""How many batches of images the search for the worst case begins with; ever fewer images are left."""
 
 
 def evaluate(request: RunRequest, catalog: Catalog, command: str, progress: Progress) -> RunSummary:
@@ -38,7 +46,7 @@ def evaluate(request: RunRequest, catalog: Catalog, command: str, progress: Prog
     evaluation.prepare()
     with ResultStore.open(request.db, create=True) as store:
         run = evaluation.describe(command)
-        store.add_run(run, [planned.cell for planned in evaluation.cells])
+        store.add_run(run, evaluation.cells)
         try:
             complete = evaluation.fill(store, run)
         except BaseException:
@@ -57,7 +65,7 @@ class _Evaluation:
         self.bench = Workbench(request, catalog, progress)
         self.failures: dict[str, str] = {}
         self.prepared: list[tuple[Offer, Prepared | None]] = []
-        self.cells: list[PlannedCell] = []
+        self.sweeps: list[Sweep] = []
         environment = {"robench": __version__, "python": platform.python_version()}
         self.environment = summarise_environment(environment, self.bench.device)
         self._check_request()
@@ -86,7 +94,14 @@ class _Evaluation:
             device=self.bench.device.type,
             engine={"robench": __version__, "code": digest_code("robench.engine.runner", "robench.engine")},
         )
-        self.cells = self.plan.cells(self.prepared, self.bench.attacks, self.request.epsilons)
+        self.sweeps = self.plan.sweeps(
+            self.prepared, self.bench.assaults, self.request.epsilons, worst_case=self.request.worst_case
+        )
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All cells in the order of the report."""
+        return [cell for sweep in self.sweeps for cell in sweep.cells]
 
     def _prepare(self, offer: Offer, classifier: nn.Module) -> Prepared | None:
         """Prepare a defense; one that fails in its own code costs its own cells only."""
@@ -119,6 +134,8 @@ class _Evaluation:
                 }
                 for offer in self.bench.attacks
             },
+            "engine": self.request.engine,
+            "worst_case": self.request.worst_case,
             "environment": self.environment,
         }
         return Run(
@@ -135,49 +152,76 @@ class _Evaluation:
         )
 
     def fill(self, store: ResultStore, run: Run) -> bool:
-        """Evaluate what is missing, shard by shard. Return whether no cell failed."""
-        runner = Runner(
-            self.bench.splits.test,
-            seed=self.request.seed,
-            device=self.bench.device,
-            environment=json.dumps(self.environment),
-        )
+        """Evaluate what is missing. Return whether no cell failed."""
         failed = False
-        for planned in self.cells:
-            try:
-                self._fill_cell(store, run, runner, planned)
-            except PluginError as error:
-                failed = True
-                self._fail_cell(store, run, planned, str(error))
-            except RobenchError:
-                raise
-            except (Exception, SystemExit) as error:  # noqa: BLE001 (third-party code may raise anything)
-                failed = True
-                self._fail_cell(store, run, planned, describe_exception(error))
+        with Savings(store, json.dumps(self.environment)) as savings:
+            runner = Runner(
+                self.bench.splits.test,
+                seed=self.request.seed,
+                device=self.bench.device,
+                rows=self.bench.batch_size,
+            )
+            for sweep in self.sweeps:
+                try:
+                    self._fill_sweep(store, savings, run, runner, sweep)
+                except PluginError as error:
+                    failed = True
+                    self._fail_sweep(store, run, sweep, str(error))
+                except RobenchError:
+                    raise
+                except (Exception, SystemExit) as error:  # noqa: BLE001 (third-party code may raise anything)
+                    failed = True
+                    self._fail_sweep(store, run, sweep, describe_exception(error))
         return not failed
 
-    def _fill_cell(self, store: ResultStore, run: Run, runner: Runner, planned: PlannedCell) -> None:
-        cell = planned.cell
-        if planned.prepared is None:
-            raise PluginError(self.failures[cell.defense])
-        missing = store.missing(cell.key, run.images)
-        if not missing:
+    def _fill_sweep(self, store: ResultStore, savings: Savings, run: Run, runner: Runner, sweep: Sweep) -> None:
+        if sweep.prepared is None:
+            raise PluginError(self.failures[sweep.defense])
+        keys = {cell.epsilon: cell.key for cell in sweep.cells}
+        missing = {epsilon: store.missing(key, run.images) for epsilon, key in keys.items()}
+        total = len(keys) * run.images
+        done = total - sum(len(positions) for positions in missing.values())
+        if done == total:
             return
-        what = CLEAN if planned.assault is None else f"{cell.attack} eps {cell.epsilon}"
-        with self.progress.task(f"{cell.defense}: {what}", run.images, "images") as task:
-            done = run.images - len(missing)
+        with self.progress.task(f"{sweep.defense}: {_title(sweep)}", total, "outcomes") as task:
             task.update(done)
-            for start in range(0, len(missing), self.bench.batch_size):
-                positions = missing[start : start + self.bench.batch_size]
-                store.add_shard(cell.key, runner.shard(planned.prepared.deployed, planned.assault, positions))
-                done += len(positions)
+            for positions, epsilons in _batches(missing, self.bench.batch_size, sweep):
+                begun = time.monotonic()
+                found = run_sweep(runner, sweep, positions, epsilons)
+                savings.add({keys[epsilon]: outcomes for epsilon, outcomes in found.items()}, time.monotonic() - begun)
+                done += sum(len(outcomes) for outcomes in found.values())
                 task.update(done)
 
-    def _fail_cell(self, store: ResultStore, run: Run, planned: PlannedCell, reason: str) -> None:
-        cell = planned.cell
-        store.fail_cell(run.id, cell.key, reason)
-        if planned.prepared is not None:
-            self.progress.note(f"{cell.attack} eps {cell.epsilon} on {cell.defense} failed: {reason}")
+    def _fail_sweep(self, store: ResultStore, run: Run, sweep: Sweep, reason: str) -> None:
+        for cell in sweep.cells:
+            store.fail_cell(run.id, cell.key, reason)
+        if sweep.prepared is not None:
+            self.progress.note(f"{_title(sweep)} on {sweep.defense} failed: {reason}")
+
+
+def _title(sweep: Sweep) -> str:
+    if sweep.attack == CLEAN:
+        return CLEAN
+    first, last = sweep.cells[0].epsilon, sweep.cells[-1].epsilon
+    return f"{sweep.attack} eps {first}" + (f" to {last}" if len(sweep.cells) > 1 else "")
+
+
+def _batches(
+    missing: Mapping[str, Sequence[int]], size: int, sweep: Sweep
+) -> Iterator[tuple[list[int], tuple[str, ...]]]:
+    """Group positions that lack the same epsilons so that image times epsilons fill a batch."""
+    lacking: dict[int, list[str]] = {}
+    for epsilon, positions in missing.items():
+        for position in positions:
+            lacking.setdefault(position, []).append(epsilon)
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for position in sorted(lacking):
+        groups.setdefault(tuple(lacking[position]), []).append(position)
+    for epsilons, positions in groups.items():
+        # The worst case begins with all images at one epsilon each, and ever fewer of them are left.
+        count = _WORST_CASE_BATCHES * size if sweep.worst_case else max(1, size // len(epsilons))
+        for start in range(0, len(positions), count):
+            yield positions[start : start + count], epsilons
 
 
 def _describe(offer: Offer, prepared: Prepared | None) -> dict[str, object]:

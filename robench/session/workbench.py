@@ -8,7 +8,8 @@ from robench.api import DataContext
 from robench.config.parameters import canonical
 from robench.engine.data import Splits
 from robench.engine.memory import keep_freed_memory
-from robench.engine.precision import resolve_device
+from robench.engine.plan import choose_form
+from robench.engine.precision import resolve_device, resolve_precision
 from robench.engine.prepare import Offer, Settings, Workshop
 from robench.engine.runner import default_batch_size
 from robench.engine.weights import WeightCache
@@ -39,6 +40,7 @@ class Workbench:
         self.classifier = self._offer(catalog.classifier(request.classifier))
         self.defenses = [self._offer(catalog.defense(name)) for name in request.defenses]
         self.attacks = [self._offer(catalog.attack(name)) for name in request.attacks]
+        self.assaults = [choose_form(offer, request.engine, worst_case=request.worst_case) for offer in self.attacks]
         self.splits = Splits(catalog.dataset(request.dataset).spec, data_context(request, progress))
         settings = Settings(
             profile=request.profile,
@@ -46,6 +48,7 @@ class Workbench:
             calibration=request.calibration,
             false_positive_rate=request.false_positive_rate,
             batch_size=self.batch_size,
+            precision=resolve_precision(request.search_precision, self.device),
         )
         cache = WeightCache(request.cache_dir)
         self.workshop = Workshop(self.splits, cache, settings, self.device, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import TYPE_CHECKING, Self
 
 from robench.errors import IncompleteError, RobenchError, StoreError
@@ -129,16 +130,27 @@ class ResultStore:
         return tuple(position for position in range(images) if position not in stored)
 
     def add_shard(self, cell_key: str, shard: Shard) -> None:
-        """Store outcomes, all or none. When this returns, they survive a power cut.
+        """Store the outcomes of one shard; see ``add_shards``."""
+        self.add_shards([(cell_key, shard)])
 
-        An outcome that is there already stays as it is, so a shard may be sent twice, or by two processes.
+    def add_shards(self, shards: Sequence[tuple[str, Shard]]) -> None:
+        """Store the outcomes of several shards, all or none. When this returns, they survive a power cut.
+
+        An outcome that is there already stays as it is, so a shard may be sent twice, or by two processes. A sweep
+        stores the shards of all its epsilons at once, so that the disk is waited for once.
+
+        Args:
+            shards: Each with the key of its cell.
 
         Raises:
-            StoreError: There is no such cell, a score is not finite, or a position occurs twice.
+            StoreError: There is no such cell, a number is not finite, or a position occurs twice in a shard.
         """
-        refuse_unstorable_shard(cell_key, shard)
+        for cell_key, shard in shards:
+            refuse_unstorable_shard(cell_key, shard)
         with self._write() as connection:
-            self._require(writes.add_shard(connection, cell_key, shard), f"cell {cell_key}")
+            # In order of their keys: two writers that lock the same cells crosswise would wait for each other for ever.
+            for cell_key, shard in sorted(shards, key=itemgetter(0)):
+                self._require(writes.add_shard(connection, cell_key, shard), f"cell {cell_key}")
 
     def fail_cell(self, run_id: str, cell_key: str, reason: str) -> None:
         """Record why a cell of a run could not be evaluated; outcomes it has are kept.

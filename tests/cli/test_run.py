@@ -54,7 +54,7 @@ def test_json_has_the_promised_keys_and_stdout_holds_nothing_else(program: Progr
 
 def test_progress_goes_to_stderr_and_quiet_silences_it(program: Program) -> None:
     loud = program(*program.toy_run)
-    assert "none: fgsm eps 0.1: 40 images in" in loud.stderr
+    assert "none: fgsm eps 0.1 to 0.3: 80 outcomes in" in loud.stderr
     assert "toy-bars" in loud.stdout
     quiet = program(*program.toy_run, "--quiet", "--db", "other.db")
     assert quiet.stderr == ""

@@ -17,7 +17,7 @@ ORIGINAL = torch.full((2, 1, 2, 2), 0.5)
 
 
 def admissible(attacked: object, epsilon: float = 0.1) -> Tensor:
-    return check_admissible("mine", ORIGINAL, attacked, epsilon)
+    return check_admissible("mine", attacked, ORIGINAL, torch.full((2,), epsilon, dtype=torch.float64))
 
 
 def test_the_border_of_the_ball_is_admissible_and_rounding_is_forgiven() -> None:

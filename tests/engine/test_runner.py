@@ -1,6 +1,8 @@
-"""Shards: a batch that does not fit is halved, with the same outcomes."""
+"""Batches: one that does not fit is halved, with the same outcomes."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,7 +12,13 @@ from torch import Tensor, nn
 from robench.api import ImageRandom, Verdict
 from robench.engine.data import LoadedSplit
 from robench.engine.deploy import Deployed
+from robench.engine.prepare import Prepared
 from robench.engine.runner import Runner
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from robench.api.records import ImageOutcome
 
 CPU = torch.device("cpu")
 
@@ -35,41 +43,48 @@ def runner() -> Runner:
         labels=generator.integers(0, 3, 40).astype(np.int64),
         digest="",
     )
-    return Runner(split, seed=0, device=CPU, environment="{}")
+    return Runner(split, seed=0, device=CPU, rows=100)
 
 
-def deployed(
+def clean(prepared: Prepared, positions: Sequence[int]) -> tuple[ImageOutcome, ...]:
+    return runner().outcomes(prepared, None, positions, [("0",)] * len(positions))["0"]
+
+
+def prepared(
     limit: int, error: type[RuntimeError] = torch.OutOfMemoryError, text: str = "CUDA out of memory"
-) -> Deployed:
+) -> Prepared:
     module = Greedy(limit, error, text)
-    return Deployed(name="greedy", module=module, classifier=module, classes=3, threshold=None, stochastic=True)
+    defense = Deployed(name="greedy", module=module, classifier=module, classes=3, threshold=None, stochastic=True)
+    return Prepared(
+        deployed=defense, search=defense, digest="", rule=None, false_positive_rate=None, validation_images=0
+    )
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7])
 def test_outcomes_do_not_depend_on_how_often_a_batch_was_halved(limit: int) -> None:
     positions = list(range(5, 25))
-    whole = runner().shard(deployed(1000), None, positions)
-    halved = runner().shard(deployed(limit), None, positions)
-    assert halved.outcomes == whole.outcomes
-    assert [item.position for item in halved.outcomes] == positions
+    whole = clean(prepared(1000), positions)
+    halved = clean(prepared(limit), positions)
+    assert halved == whole
+    assert [item.position for item in halved] == positions
 
 
 def test_the_cpu_allocator_is_understood_too() -> None:
     text = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 999 bytes"
-    assert len(runner().shard(deployed(4, RuntimeError, text), None, range(10)).outcomes) == 10
+    assert len(clean(prepared(4, RuntimeError, text), range(10))) == 10
 
 
 def test_one_image_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(torch.OutOfMemoryError):
-        runner().shard(deployed(0), None, range(4))
+        clean(prepared(0), range(4))
 
 
 def test_other_errors_are_not_retried() -> None:
     with pytest.raises(RuntimeError, match="shapes"):
-        runner().shard(deployed(2, RuntimeError, "shapes cannot be multiplied"), None, range(4))
+        clean(prepared(2, RuntimeError, "shapes cannot be multiplied"), range(4))
 
 
 def test_outcomes_name_the_image_behind_each_position() -> None:
-    split_order = runner().shard(deployed(1000), None, range(40)).outcomes
+    split_order = clean(prepared(1000), range(40))
     assert sorted(item.image for item in split_order) == list(range(40))
     assert [item.image for item in split_order] != list(range(40))

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from robench.engine.seeding import ImageStreams, derive_seed, image_order, isolated_default_generator
+from robench.engine.seeding import (
+    ImageStreams,
+    SelectedStreams,
+    SharedDraws,
+    derive_seed,
+    image_order,
+    isolated_default_generator,
+)
 
 CPU = torch.device("cpu")
 
@@ -43,7 +50,46 @@ def test_streams_are_pinned_across_releases() -> None:
     # Stored results rely on these; a change of them is a change of every stochastic result.
     assert derive_seed("judge", 0) == 4745585077878089905
     drawn = ImageStreams([5], CPU, "judge", 0).normal(3)[0]
-    np.testing.assert_allclose(drawn.numpy(), [-1.556566, -0.133653, -1.279606], atol=1e-6)
+    np.testing.assert_allclose(drawn.numpy(), [1.717757, 0.665109, -2.159524], atol=1e-6)
+
+
+def test_draws_made_ahead_are_those_made_one_by_one() -> None:
+    from numpy.random import Generator, Philox
+
+    ahead = ImageStreams([5], CPU, "judge", 0)
+    drawn = torch.cat([ahead.normal(3)[0] for _ in range(40)])
+    stream = Generator(Philox(key=[derive_seed("judge", 0, "normal", 3), 5]))
+    one_by_one = np.concatenate([stream.standard_normal(3, dtype=np.float32) for _ in range(40)])
+    np.testing.assert_array_equal(drawn.numpy(), one_by_one)
+
+
+def test_kinds_and_shapes_of_draws_do_not_disturb_each_other() -> None:
+    mixed, pure = ImageStreams([1, 2], CPU, "judge"), ImageStreams([1, 2], CPU, "judge")
+    for _ in range(5):
+        mixed.uniform(4)
+        mixed.normal(2, 2)
+        assert torch.equal(mixed.normal(4), pure.normal(4))
+
+
+def test_shared_draws_come_again_until_they_are_renewed() -> None:
+    shared = SharedDraws(ImageStreams([1, 2], CPU, "attack"))
+    plain = ImageStreams([1, 2], CPU, "attack")
+    for _ in range(3):
+        first, second = shared.normal(3), shared.normal(3)
+        assert torch.equal(first, plain.normal(3))
+        assert torch.equal(second, plain.normal(3))
+        shared.again()
+        assert torch.equal(shared.normal(3), first)
+        assert torch.equal(shared.normal(3), second)
+        shared.renew()
+
+
+def test_selected_streams_give_every_row_what_its_image_draws() -> None:
+    rows = torch.tensor([2, 0, 0])
+    selected = SelectedStreams(ImageStreams([4, 5, 6], CPU, "attack"), rows)
+    whole = ImageStreams([4, 5, 6], CPU, "attack")
+    assert torch.equal(selected.normal(2), whole.normal(2)[rows])
+    assert torch.equal(selected.uniform(2), whole.uniform(2)[rows])
 
 
 def test_a_longer_run_begins_with_the_images_of_a_shorter_one() -> None:

@@ -44,10 +44,28 @@ def limit_file_size(count: int) -> None:
     say("ok")
 
 
-def write(path: str, cell: int, shards: int) -> None:
-    """Add a run of one cell and store its missing outcomes; say the first position of every stored shard."""
+def write(path: str, cells: list[int], shards: int) -> None:
+    """Add a run for every cell and store what they miss, a shard of each at once; say the first position each time."""
     images = shards * SHARD
-    run = Run(
+    keys = [f"{cell:064x}" for cell in cells]
+    with ResultStore.open(path, create=True) as store:
+        for cell, key in zip(cells, keys, strict=True):
+            store.add_run(run_of(cell, images), [cell_with(key)])
+        missing = store.missing(keys[0], images)
+        for first in range(0, len(missing), SHARD):
+            outcomes = tuple(
+                ImageOutcome(position=p, image=p, label=0, prediction=1, outcome=Outcome.WRONG, score=p / 7)
+                for p in missing[first : first + SHARD]
+            )
+            store.add_shards([(key, Shard(outcomes=outcomes, seconds=0.1, environment="{}")) for key in keys])
+            say(outcomes[0].position)
+        for cell in cells:
+            store.set_status(f"{cell:012x}", "complete")
+    say("done")
+
+
+def run_of(cell: int, images: int) -> Run:
+    return Run(
         id=f"{cell:012x}",
         command="child",
         created="2026-01-01T00:00:00+00:00",
@@ -59,8 +77,10 @@ def write(path: str, cell: int, shards: int) -> None:
         seed=0,
         details="{}",
     )
-    key = f"{cell:064x}"
-    record = Cell(
+
+
+def cell_with(key: str) -> Cell:
+    return Cell(
         key=key,
         dataset="d",
         data_digest="",
@@ -76,18 +96,6 @@ def write(path: str, cell: int, shards: int) -> None:
         device="cpu",
         settings="{}",
     )
-    with ResultStore.open(path, create=True) as store:
-        store.add_run(run, [record])
-        missing = store.missing(key, images)
-        for first in range(0, len(missing), SHARD):
-            outcomes = tuple(
-                ImageOutcome(position=p, image=p, label=0, prediction=1, outcome=Outcome.WRONG, score=p / 7)
-                for p in missing[first : first + SHARD]
-            )
-            store.add_shard(key, Shard(outcomes=outcomes, seconds=0.1, environment="{}"))
-            say(outcomes[0].position)
-        store.set_status(run.id, "complete")
-    say("done")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -41,7 +41,7 @@ def whole_shards(path: Path, cell: int) -> set[int]:
 
 
 @pytest.mark.parametrize("wal", [False, True])
-def test_kill_9_loses_no_acknowledged_shard_and_leaves_none_partial(
+def test_kill_9_loses_nothing_acknowledged_and_leaves_nothing_partial(
     path: Path, child: Callable[[], Child], *, wal: bool
 ) -> None:
     pauses = random.Random(0)
@@ -50,11 +50,13 @@ def test_kill_9_loses_no_acknowledged_shard_and_leaves_none_partial(
         process = child()
         if wal:
             process.ask("wal")
-        acknowledged.add(int(process.ask("write", str(path), 1, 2000)))
+        acknowledged.add(int(process.ask("write", str(path), [1, 2, 3], 2000)))
         time.sleep(pauses.uniform(0.05, 0.3))
         acknowledged |= {int(line) for line in process.kill()}
         stored = whole_shards(path, 1)
-        # One shard at most was committed and not yet acknowledged when the process died, and so in every round.
+        # The shards of a commit are in different cells, and there together or not at all.
+        assert whole_shards(path, 2) == whole_shards(path, 3) == stored
+        # One commit at most was made and not yet acknowledged when the process died, and so in every round.
         assert acknowledged <= stored
         assert len(stored - acknowledged) <= 1
         acknowledged = stored
@@ -63,11 +65,11 @@ def test_kill_9_loses_no_acknowledged_shard_and_leaves_none_partial(
 
 def test_a_killed_run_resumes_to_its_end(path: Path, child: Callable[[], Child]) -> None:
     first = child()
-    first.ask("write", str(path), 1, 300)
+    first.ask("write", str(path), [1], 300)
     first.kill()
     before = len(whole_shards(path, 1))
     second = child()
-    second.tell("write", str(path), 1, 300)
+    second.tell("write", str(path), [1], 300)
     lines = 0
     while second.line() != "done":
         lines += 1
@@ -97,27 +99,27 @@ def test_writers_to_one_store_all_succeed(path: Path, child: Callable[[], Child]
     if wal:
         assert {process.ask("wal") for process in children} == {"ok"}
     for number, process in enumerate(children):
-        process.tell("write", str(path), number, 50)
+        process.tell("write", str(path), [number], 50)
     for number, process in enumerate(children):
         assert [process.line() for _ in range(51)] == [*(str(first) for first in range(0, 500, SHARD)), "done"]
         assert len(whole_shards(path, number)) == 50
 
 
-def test_writers_of_the_same_cell_do_not_double_it(path: Path, child: Callable[[], Child]) -> None:
+def test_writers_of_the_same_cells_do_not_double_them(path: Path, child: Callable[[], Child]) -> None:
     children = [child() for _ in range(2)]
-    for process in children:
-        process.tell("write", str(path), 1, 20)
+    for process, cells in zip(children, ([1, 2, 3], [3, 2, 1]), strict=True):
+        process.tell("write", str(path), cells, 20)
     for process in children:
         while process.line() != "done":
             pass
-    assert len(whole_shards(path, 1)) == 20
+    assert [len(whole_shards(path, cell)) for cell in (1, 2, 3)] == [20, 20, 20]
 
 
 def test_a_file_size_limit_interrupts_the_run_and_lifting_it_resumes(path: Path, child: Callable[[], Child]) -> None:
     limited = child()
     assert limited.ask("open", str(path)).startswith("ok")
     limited.ask("limit", path.stat().st_size + 16_384)
-    limited.tell("write", str(path), 1, 2000)
+    limited.tell("write", str(path), [1], 2000)
     acknowledged = set()
     while (said := limited.line()).isdigit():
         acknowledged.add(int(said))
@@ -126,7 +128,7 @@ def test_a_file_size_limit_interrupts_the_run_and_lifting_it_resumes(path: Path,
     assert acknowledged
     assert whole_shards(path, 1) == acknowledged
     free = child()
-    free.tell("write", str(path), 1, len(acknowledged) + 5)
+    free.tell("write", str(path), [1], len(acknowledged) + 5)
     assert [free.line() for _ in range(6)][-1] == "done"
 
 

@@ -102,6 +102,31 @@ def test_an_outcome_is_never_overwritten(store: ResultStore, path: Path, make: M
     assert len(stored_shards(path, cell.key)) == 2
 
 
+def test_shards_of_several_cells_are_stored_at_once(store: ResultStore, path: Path, make: Make) -> None:
+    run, cells = make.run(), [make.cell(number) for number in (2, 1, 3)]
+    store.add_run(run, cells)
+    sweep = [(cell.key, make.shard(range(place + 1))) for place, cell in enumerate(cells)]
+    for _ in range(2):
+        store.add_shards([*sweep, (cells[0].key, make.shard([0, 7], Outcome.WRONG))])
+        counted = [(counts.correct, counts.wrong) for counts in store.counts(run.id)]
+        assert counted == [(1, 1), (2, 0), (3, 0)]
+        assert [len(stored_shards(path, cell.key)) for cell in cells] == [2, 1, 1]
+    store.add_shards([])
+
+
+def test_of_several_shards_all_are_stored_or_none(store: ResultStore, make: Make) -> None:
+    run, cell = make.run(), make.cell()
+    store.add_run(run, [cell])
+    for key, shard, message in (
+        ("f00", make.shard([0]), "holds no cell f00"),
+        (cell.key, make.shard([3, 3]), "position 3 occurs twice"),
+        (cell.key, Shard(outcomes=(make.outcome(1, score=math.nan),), seconds=1.0, environment="{}"), "score nan"),
+    ):
+        with pytest.raises(StoreError, match=message):
+            store.add_shards([(cell.key, make.shard([0])), (key, shard)])
+        assert store.counts(run.id)[0].n == 0
+
+
 def test_a_shard_without_outcomes_leaves_no_trace(store: ResultStore, path: Path, make: Make) -> None:
     store.add_run(make.run(), [make.cell()])
     store.add_shard(make.cell().key, make.shard([]))

@@ -9,15 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robench_plugins._convolutions import GreyConvolution
-
 
 class ClassifierA(nn.Sequential):
     """Images, shape (N, 1, 28, 28), to logits, shape (N, classes). 924,746 parameters for ten classes."""
 
     def __init__(self, classes: int) -> None:
         super().__init__(
-            GreyConvolution(64, 5),
+            nn.Conv2d(1, 64, 5),
             nn.ReLU(),
             nn.Conv2d(64, 64, 5, stride=2),
             nn.ReLU(),

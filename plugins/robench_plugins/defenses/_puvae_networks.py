@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from robench.api import Network, Recipe, UsageError
-from robench_plugins._convolutions import DoublingConvolution
 from robench_plugins.defenses._puvae_torch import ConditionalVae
 
 if TYPE_CHECKING:
@@ -44,7 +43,8 @@ def compact(shape: tuple[int, int, int], classes: int, latent: int) -> Condition
             nn.ReLU(),
             nn.Flatten(),
         ),
-        joint=nn.Linear(features + classes, 512),
+        features=features,
+        hidden=512,
         deeper=nn.Identity(),
         mean=nn.Linear(512, latent),
         spread=nn.Linear(512, latent),
@@ -56,7 +56,7 @@ def compact(shape: tuple[int, int, int], classes: int, latent: int) -> Condition
             nn.Unflatten(1, (64, height // 4, width // 4)),
             nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),
             nn.ReLU(),
-            DoublingConvolution(32, channels),
+            nn.ConvTranspose2d(32, channels, 4, stride=2, padding=1),
         ),
         softplus=False,
     )
@@ -79,7 +79,8 @@ def architecture_c(shape: tuple[int, int, int], classes: int, latent: int) -> Co
             nn.ReLU(),
             nn.Flatten(),
         ),
-        joint=nn.Linear(32 * 28 * 28 + classes, 1024),
+        features=32 * 28 * 28,
+        hidden=1024,
         deeper=nn.Sequential(nn.Linear(1024, 1024), nn.ReLU()),
         mean=nn.Sequential(nn.Linear(1024, latent), nn.ReLU()),
         spread=nn.Linear(1024, latent),
@@ -118,7 +119,8 @@ def architecture_d(shape: tuple[int, int, int], classes: int, latent: int) -> Co
             nn.ReLU(),
             nn.Flatten(),
         ),
-        joint=nn.Linear(32 * 32 * 32 + classes, 1024),
+        features=32 * 32 * 32,
+        hidden=1024,
         deeper=nn.Identity(),
         mean=nn.Sequential(nn.Linear(1024, latent), nn.ReLU()),
         spread=nn.Linear(1024, latent),

@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 class ConditionalVae(nn.Module):
     """A VAE given a class, q(z|x,y) and p(x|z,y), whose convolutions do not see the class.
 
-    The class enters as one-hot beside the flattened features, so ``joint`` splits into an image part, worked out once
-    per image, and one column per class: all K candidates share the convolutions and the largest matrix product.
+    The class enters the first dense layer as one-hot beside the flattened features. That layer is kept in two parts,
+    whose outputs are added: the image's, worked out once per image, and the class's, one row per class. So all K
+    candidates share the convolutions and the largest matrix product.
 
     Args:
         classes: Number K of classes.
         convolutions: Images, shape (N, C, H, W), to features, shape (N, F).
-        joint: First dense layer, from F + K.
-        deeper: The layers between ``joint`` and the two heads.
+        features: Number F.
+        hidden: Outputs of the first dense layer, which takes F + K.
+        deeper: The layers between the first dense layer and the two heads.
         mean: Head of the posterior mean, with its activation.
         spread: Head of the posterior's spread, before any activation.
         generator: Latent and one-hot class, shape (M, Z + K), to reconstruction logits, shape (M, C, H, W).
@@ -39,7 +41,8 @@ class ConditionalVae(nn.Module):
         *,
         classes: int,
         convolutions: nn.Module,
-        joint: nn.Linear,
+        features: int,
+        hidden: int,
         deeper: nn.Module,
         mean: nn.Module,
         spread: nn.Linear,
@@ -49,7 +52,10 @@ class ConditionalVae(nn.Module):
         super().__init__()
         self.classes = classes
         self.convolutions = convolutions
-        self.joint = joint
+        self.image_layer = nn.Linear(features, hidden)
+        self.class_layer = nn.Linear(classes, hidden, bias=False)
+        # Two parts of one layer: the class's weights are drawn as if they were columns of it.
+        nn.init.uniform_(self.class_layer.weight, -(bound := (features + classes) ** -0.5), bound)
         self.deeper = deeper
         self.mean = mean
         self.spread = spread
@@ -58,13 +64,13 @@ class ConditionalVae(nn.Module):
         self.latent_size = spread.out_features
 
     def image_part(self, images: Tensor) -> Tensor:
-        """Return what the image adds to ``joint`` before its activation, shape (N, hidden)."""
-        features = self.convolutions(images)
-        return functional.linear(features, self.joint.weight[:, : features.shape[1]], self.joint.bias)
+        """Return the image's part of the first dense layer, before its activation, shape (N, hidden)."""
+        part: Tensor = self.image_layer(self.convolutions(images))
+        return part
 
     def class_part(self) -> Tensor:
-        """Return what each class adds to ``joint`` before its activation, shape (K, hidden)."""
-        return self.joint.weight[:, -self.classes :].T
+        """Return each class's part of the first dense layer, before its activation, shape (K, hidden)."""
+        return self.class_layer.weight.T
 
     def posterior(self, joint: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and spread of q(z|x,y), each (..., Z), from the summed parts, shape (..., hidden)."""

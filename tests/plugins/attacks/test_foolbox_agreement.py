@@ -13,12 +13,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.api import AttackContext, Budget, NoParameters
+from robench.api import AttackContext, Budget, NoParameters, SweepContext
 from robench.api.records import Outcome
+from robench.engine.ascent import SignAscent
 from robench.engine.deploy import BoundTarget, Deployed, freeze
 from robench.engine.judge import judge
+from robench.engine.search import search_form
 from robench.engine.seeding import ImageStreams
-from robench_plugins.attacks.foolbox import IterativeParameters, robench_attacks
+from robench_plugins.attacks.gradient import IterativeParameters, PgdParameters, robench_attacks
 from robench_plugins.classifiers._paper_torch import ClassifierA
 from robench_plugins.datasets.mnist import load
 from robench_plugins.defenses._puvae_networks import compact
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 CPU = torch.device("cpu")
 COUNT = 24
 ATTACKS = {spec.name: spec for spec in robench_attacks()}
+PARAMETERS = {"fgsm": NoParameters(), "bim": IterativeParameters(), "pgd": PgdParameters()}
+EPSILONS = [0.1, 0.2, 0.3]
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +126,30 @@ def attack(deployed: Deployed, name: str, images: Tensor, labels: Tensor, epsilo
         labels=labels,
         budget=Budget(epsilon=epsilon),
         random=random,
-        parameters=NoParameters() if name == "fgsm" else IterativeParameters(),
+        parameters=PARAMETERS[name],
     )
+    assert spec.run is not None
     return spec.run(context)  # type: ignore[arg-type]
+
+
+def sweep(deployed: Deployed, name: str, images: Tensor, labels: Tensor, epsilons: list[float]) -> Tensor:
+    """The native form at several epsilons, shape (N, E, C, H, W)."""
+    random = ImageStreams(range(len(images)), CPU, "attack")
+    radius = torch.tensor([epsilons] * len(images), dtype=torch.float64)
+    spec = ATTACKS[name]
+    context = SweepContext(
+        target=BoundTarget(deployed, random),
+        images=images,
+        labels=labels,
+        epsilons=radius,
+        random=random,
+        parameters=PARAMETERS[name],
+        ascend=SignAscent(
+            deployed, random, images, labels, radius, rows=10, keep="last", confirm=lambda *_: torch.zeros(0)
+        ),
+    )
+    assert spec.sweep is not None
+    return spec.sweep(context)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("epsilon", [0.1, 0.3])
@@ -197,3 +222,45 @@ def test_the_attack_leaves_the_global_generator_alone(classifier: nn.Module, mni
     expected = torch.random.get_rng_state()
     attack(deployed, "pgd", mnist[0][:4], mnist[1][:4], 0.1)
     assert torch.equal(torch.random.get_rng_state(), expected)
+
+
+@pytest.mark.parametrize("name", ["fgsm", "bim", "pgd"])
+@pytest.mark.parametrize("kind", ["none", "puvae-detect", "puvae-detect with latent noise"])
+def test_the_native_form_takes_the_very_steps_of_foolbox(
+    kind: str, name: str, classifier: nn.Module, mnist: tuple[Tensor, Tensor]
+) -> None:
+    images, labels = mnist[0][:COUNT], mnist[1][:COUNT]
+    noise = 0.1 if kind.endswith("noise") else 0.0
+    deployed = undefended(classifier) if kind == "none" else defend(classifier, images, latent_noise=noise)
+    ours = sweep(deployed, name, images, labels, EPSILONS)
+    for place, epsilon in enumerate(EPSILONS):
+        theirs = attack(deployed, name, images, labels, epsilon)
+        # Rows go through the networks in other company, which may change the last digit of a gradient near zero.
+        equal = (ours[:, place] - theirs).abs() <= 1e-6
+        assert float(equal.float().mean()) > 0.9999
+
+
+@pytest.mark.parametrize(("precision", "share"), [("float32", 0.0), ("bfloat16", 0.1)])
+@pytest.mark.parametrize("name", ["fgsm", "pgd"])
+def test_searching_on_the_search_form_fools_as_many(
+    name: str, precision: str, share: float, classifier: nn.Module, mnist: tuple[Tensor, Tensor]
+) -> None:
+    images, labels = mnist[0][:COUNT], mnist[1][:COUNT]
+    deployed = defend(classifier, images, latent_noise=0.0)
+    form = search_form(deployed, precision, images, lambda: ImageStreams(range(COUNT), CPU, "compare"), pytest.fail)
+    assert form is not deployed
+    found = sweep(form, name, images, labels, [0.1])[:, 0]
+    reference = attack(deployed, name, images, labels, 0.1)
+    outcomes = [
+        judge(
+            deployed,
+            attacked,
+            labels,
+            positions=range(COUNT),
+            indices=range(COUNT),
+            random=ImageStreams(range(COUNT), CPU, "judge"),
+        )
+        for attacked in (found, reference)
+    ]
+    different = sum(ours.outcome != theirs.outcome for ours, theirs in zip(*outcomes, strict=True))
+    assert different <= share * COUNT

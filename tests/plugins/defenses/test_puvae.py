@@ -47,7 +47,8 @@ def ten_passes(module: Purifier, images: Tensor, noise: Tensor) -> tuple[Tensor,
     for label in range(vae.classes):
         one_hot = functional.one_hot(torch.full((len(images),), label), vae.classes).float()
         features = vae.convolutions(images)
-        hidden = vae.deeper(functional.relu(vae.joint(torch.cat([features, one_hot], dim=1))))
+        first = vae.image_layer(features) + vae.class_layer(one_hot)
+        hidden = vae.deeper(functional.relu(first))
         mean, spread = vae.mean(hidden), vae.spread(hidden)
         variance = functional.softplus(spread).exp() if vae.softplus else spread.exp()
         latent = mean + variance.sqrt() * noise[:, label]

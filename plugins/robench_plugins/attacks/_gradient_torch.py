@@ -1,0 +1,17 @@
+"""What the paper's attacks raise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from robench.api import Target
+
+
+def cross_entropy(target: Target, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy of the deployed composite, shape (M,), for images of shape (M, C, H, W)."""
+    return functional.cross_entropy(target.head(images), labels, reduction="none")

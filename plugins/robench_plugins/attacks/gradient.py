@@ -1,0 +1,140 @@
+"""FGSM, BIM and PGD with the settings of the reproduced paper; Foolbox's are the reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from robench.api import AttackContext, AttackSpec, NoParameters, SweepContext, UsageError, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class IterativeParameters:
+    """What can be set of BIM and PGD.
+
+    Attributes:
+        steps: Number of gradient steps, at least 1.
+        relative_step: Size of a step in units of epsilon, positive. The paper's 0.01 at epsilon 0.3 is 1/30.
+    """
+
+    steps: int = 40
+    relative_step: float = 0.01 / 0.3
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            message = f"steps is {self.steps}"
+            raise UsageError(message, "give at least 1")
+        if not 0 < self.relative_step < float("inf"):
+            message = f"relative_step is {self.relative_step}"
+            raise UsageError(message, "give a positive number")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PgdParameters(IterativeParameters):
+    """What can be set of PGD.
+
+    Attributes:
+        restarts: Number of random starts, at least 1; of several, the first that wins counts.
+    """
+
+    restarts: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.restarts < 1:
+            message = f"restarts is {self.restarts}"
+            raise UsageError(message, "give at least 1")
+
+
+def _fgsm(context: AttackContext[NoParameters]) -> Tensor:
+    from robench_plugins.attacks._foolbox_torch import fast_gradient_sign
+
+    return fast_gradient_sign(context)
+
+
+def _sweep_fgsm(context: SweepContext[NoParameters]) -> Tensor:
+    from robench_plugins.attacks._gradient_torch import cross_entropy
+
+    return context.ascend(cross_entropy, steps=1, relative_step=1.0)
+
+
+def _bim(context: AttackContext[IterativeParameters]) -> Tensor:
+    from robench_plugins.attacks._foolbox_torch import projected_gradient_descent
+
+    parameters = context.parameters
+    return projected_gradient_descent(
+        context, steps=parameters.steps, relative_step=parameters.relative_step, random_start=False
+    )
+
+
+def _sweep_bim(context: SweepContext[IterativeParameters]) -> Tensor:
+    from robench_plugins.attacks._gradient_torch import cross_entropy
+
+    parameters = context.parameters
+    return context.ascend(cross_entropy, steps=parameters.steps, relative_step=parameters.relative_step)
+
+
+def _pgd(context: AttackContext[PgdParameters]) -> Tensor:
+    from robench_plugins.attacks._foolbox_torch import projected_gradient_descent
+
+    parameters = context.parameters
+    if parameters.restarts > 1:
+        message = f"pgd: restarts is {parameters.restarts}, and Foolbox knows no restarts"
+        raise UsageError(message, "use --engine native")
+    return projected_gradient_descent(
+        context, steps=parameters.steps, relative_step=parameters.relative_step, random_start=True
+    )
+
+
+def _sweep_pgd(context: SweepContext[PgdParameters]) -> Tensor:
+    from robench_plugins.attacks._gradient_torch import cross_entropy
+
+    parameters = context.parameters
+    return context.ascend(
+        cross_entropy,
+        steps=parameters.steps,
+        relative_step=parameters.relative_step,
+        random_start=True,
+        restarts=parameters.restarts,
+    )
+
+
+@hookimpl
+def robench_attacks() -> Iterable[
+    AttackSpec[NoParameters] | AttackSpec[IterativeParameters] | AttackSpec[PgdParameters]
+]:
+    """Offer ``fgsm``, ``bim`` and ``pgd``."""
+    return [
+        AttackSpec(
+            name="fgsm",
+            summary="one step of the gradient's sign",
+            source="Goodfellow et al. (2015), section 4",
+            knowledge="naive",
+            parameters=NoParameters,
+            run=_fgsm,
+            sweep=_sweep_fgsm,
+        ),
+        AttackSpec(
+            name="bim",
+            summary="40 steps of eps/30 from the image itself, last iterate",
+            source="Kurakin et al. (2017), section 2.2; settings of Wester & Thisted (2020)",
+            knowledge="naive",
+            parameters=IterativeParameters,
+            run=_bim,
+            sweep=_sweep_bim,
+        ),
+        AttackSpec(
+            name="pgd",
+            summary="40 steps of eps/30 from a uniform start, last iterate",
+            source="Madry et al. (2018), section 2.1; settings of Wester & Thisted (2020)",
+            knowledge="naive",
+            parameters=PgdParameters,
+            run=_pgd,
+            sweep=_sweep_pgd,
+        ),
+    ]

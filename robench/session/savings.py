@@ -1,0 +1,70 @@
+"""Outcomes on their way to the store: gathered for a few seconds, then committed at once."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+from robench.api.records import Shard
+from robench.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from robench.api.records import ImageOutcome
+    from robench.storage.store import ResultStore
+
+_LONGEST_PAUSE = 5.0
+_COMMIT_COST_SHARE = 0.01
+"""Seconds between two commits at most, and the share of the time that commits may take if that allows it."""
+
+
+class Savings:
+    """Gathers outcomes cell by cell; what a cell has gathered when it is committed is one shard.
+
+    A commit waits for the disk, which takes longer than attacking a small network. So there is a pause between commits,
+    a hundred times as long as the last one took, but a few seconds at most. The last comes at the end, also when the
+    end is an exception: what was judged is not lost.
+
+    Args:
+        store: Where to.
+        environment: Versions and hardware, as JSON text.
+    """
+
+    def __init__(self, store: ResultStore, environment: str) -> None:
+        self._store = store
+        self._environment = environment
+        self._outcomes: dict[str, list[ImageOutcome]] = {}
+        self._seconds: dict[str, float] = {}
+        self._next = 0.0
+
+    def add(self, outcomes: Mapping[str, tuple[ImageOutcome, ...]], seconds: float) -> None:
+        """Gather outcomes by key of their cell, which together took this long."""
+        for key, own in outcomes.items():
+            self._outcomes.setdefault(key, []).extend(own)
+            self._seconds[key] = self._seconds.get(key, 0.0) + seconds / len(outcomes)
+        if time.monotonic() >= self._next:
+            self.commit()
+
+    def commit(self) -> None:
+        """Store what was gathered."""
+        shards = [
+            (key, Shard(outcomes=tuple(own), seconds=self._seconds[key], environment=self._environment))
+            for key, own in self._outcomes.items()
+        ]
+        begun = time.monotonic()
+        if shards:
+            self._store.add_shards(shards)
+        self._outcomes, self._seconds = {}, {}
+        now = time.monotonic()
+        self._next = now + min(_LONGEST_PAUSE, (now - begun) / _COMMIT_COST_SHARE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, StoreError):  # which has just refused these outcomes
+            self.commit()
