@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/robench run --defense none --defense magnet --defense puvae --defense puvae-detect --attack fgsm --attack pgd
@@ -31,5 +31,14 @@ $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	$(BIN)/pip install --constraint constraints.txt --editable '.[dev]'
 	touch $(VENV)/installed $@
 
+# In an environment of its own: torchattacks pins old releases of what others need new.
+bench: $(VENV)-bench/installed
+	$(VENV)-bench/bin/python tests/benchmarks $(BENCH)
+
+$(VENV)-bench/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/pip install --constraint constraints.txt --editable '.[bench]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-bench build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

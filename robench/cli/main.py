@@ -16,6 +16,7 @@ from robench.cli.run import run
 from robench.cli.runs import runs_app
 from robench.cli.stopping import Stopped, stop_on_signals
 from robench.cli.train import train
+from robench.cli.verify_engine import verify_engine
 from robench.errors import RobenchError
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(train)
 app.command()(report)
+app.command()(verify_engine)
 app.add_typer(runs_app, name="runs")
 app.add_typer(plugins_app, name="plugins")
 app.command()(doctor)

@@ -65,5 +65,9 @@ WorstCase = Annotated[
     typer.Option("--worst-case", help="Worst case per image over all attacks, iterates and smaller epsilons."),
 ]
 BatchSize = Annotated[int | None, _whole_number("--batch-size", "Images attacked together; changes speed only.")]
+Trace = Annotated[
+    Path | None,
+    typer.Option("--trace", metavar="FOLDER", help="Write where the time goes: trace.json for a browser, time.json."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]

@@ -24,6 +24,7 @@ def run(
     engine: options.Engine = None,
     search_precision: options.SearchPrecision = None,
     batch_size: options.BatchSize = None,
+    trace: options.Trace = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -52,6 +53,7 @@ def run(
         engine=engine,
         search_precision=search_precision,
         worst_case=worst_case,
+        trace=trace,
     )
     with stdout_for_results_only():
         summary = session.run(session.resolve(overrides), command_line())

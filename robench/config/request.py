@@ -41,6 +41,7 @@ class Overrides:
         suite: Name of a suite of benchmarks.toml.
         db: Path or URL of the store.
         data_dir: The user's folder of data sets.
+        trace: Folder for a trace of the run.
     """
 
     dataset: str | None = None
@@ -59,6 +60,7 @@ class Overrides:
     engine: str | None = None
     search_precision: str | None = None
     worst_case: bool | None = None
+    trace: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,7 @@ class RunRequest(PathSettings):
         engine: ``native`` for attacks in their fast form, ``foolbox`` for the plain one.
         search_precision: Number format of searches: ``auto``, ``float32``, ``tf32`` or ``bfloat16``.
         worst_case: Whether to evaluate the worst case per image over all attacks and smaller epsilons.
+        trace: Folder for a trace of the run, if one is wanted.
         parameters: Values by name of the plugin, for those that this run uses; types are checked by
             ``build_parameters``.
         config_path: The benchmarks.toml that was read.
@@ -117,6 +120,7 @@ class RunRequest(PathSettings):
     engine: str
     search_precision: str
     worst_case: bool
+    trace: Path | None
     parameters: Mapping[str, Mapping[str, object]]
     config_path: Path
     config_label: str
@@ -210,6 +214,7 @@ def resolve_run(
         engine=layers.value("engine"),
         search_precision=layers.value("search_precision"),
         worst_case=layers.value("worst_case"),
+        trace=overrides.trace,
         parameters=MappingProxyType({name: table for name, table in config.parameters.items() if name in used}),
         config_path=config.path,
         config_label=config.label,

@@ -112,7 +112,7 @@ class Workshop:
     def train_classifier(self, offer: Offer, *, retrain: bool = False) -> TrainedNetwork:
         """Obtain the classifier, frozen."""
         spec: ClassifierSpec[Any] = offer.spec
-        network = spec.network(self._context(offer, None))
+        network = spec.network(self.context(offer, None))
         return self._obtain(network, offer, None, retrain=retrain)
 
     def train_networks(
@@ -122,15 +122,19 @@ class Workshop:
         spec: DefenseSpec[Any] = offer.spec
         if spec.networks is None:
             return {}
-        networks = spec.networks(self._context(offer, classifier))
+        networks = spec.networks(self.context(offer, classifier))
         return {network.name: self._obtain(network, offer, classifier, retrain=retrain) for network in networks}
+
+    def build(self, offer: Offer, classifier: nn.Module) -> nn.Module:
+        """Build a defense from its networks, frozen; its thresholds are not fixed yet."""
+        networks = {name: trained.module for name, trained in self.train_networks(offer, classifier).items()}
+        with isolated_default_generator():
+            return freeze(offer.spec.build(self.context(offer, classifier), networks), self.device)
 
     def prepare(self, offer: Offer, classifier: nn.Module) -> Prepared:
         """Build a defense from its networks, fit it and fix its threshold on validation images."""
         spec: DefenseSpec[Any] = offer.spec
-        networks = {name: trained.module for name, trained in self.train_networks(offer, classifier).items()}
-        with isolated_default_generator():
-            module = freeze(spec.build(self._context(offer, classifier), networks), self.device)
+        module = self.build(offer, classifier)
         deployed = Deployed(
             name=spec.name,
             module=module,
@@ -150,14 +154,15 @@ class Workshop:
             deployed = dataclasses.replace(deployed, threshold=threshold)
         return Prepared(
             deployed=deployed,
-            search=self._search_form(deployed),
+            search=self.search_form(deployed, self.settings.precision),
             digest=module_digest(module),
             rule=rule,
             false_positive_rate=rate,
             validation_images=count,
         )
 
-    def _context(self, offer: Offer, classifier: nn.Module | None) -> ModelContext[Any]:
+    def context(self, offer: Offer, classifier: nn.Module | None = None) -> ModelContext[Any]:
+        """Return what a classifier, or a defense around one, is built for."""
         spec = self.splits.spec
         return ModelContext(
             dataset=spec.name,
@@ -196,14 +201,15 @@ class Workshop:
         with torch.no_grad(), judging_precision(self.device):
             return spec.fit(context)
 
-    def _search_form(self, deployed: Deployed) -> Deployed:
+    def search_form(self, deployed: Deployed, precision: str) -> Deployed:
+        """Return what attacks search on: ``search_form`` of a defense, compared on some test images."""
         images = torch.from_numpy(self.splits.test.images[:_COMPARED]).to(self.device)
 
         def random() -> ImageStreams:
             return ImageStreams(range(len(images)), self.device, "compare", self.settings.seed)
 
         with judging_precision(self.device):
-            return search_form(deployed, self.settings.precision, images, random, self.progress.note)
+            return search_form(deployed, precision, images, random, self.progress.note)
 
     def _scores(self, deployed: Deployed) -> Tensor:
         """Return the scores of all validation images, shape (N,), float32, on the CPU."""

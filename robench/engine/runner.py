@@ -14,6 +14,7 @@ from robench.engine.deploy import BoundTarget
 from robench.engine.judge import check_admissible, judge
 from robench.engine.precision import judging_precision, searching_precision
 from robench.engine.seeding import ImageStreams, SelectedStreams, SharedDraws, image_order
+from robench.engine.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,13 +37,17 @@ class Runner:
         seed: Orders the images and feeds every stream.
         device: Where attacks run.
         rows: How many images, or images at one epsilon each, go through a defense together.
+        watch: Told what the time goes into.
     """
 
-    def __init__(self, split: LoadedSplit, *, seed: int, device: torch.device, rows: int) -> None:
+    def __init__(
+        self, split: LoadedSplit, *, seed: int, device: torch.device, rows: int, watch: Stopwatch | None = None
+    ) -> None:
         self._split = split
         self._seed = seed
         self._device = device
         self._rows = rows
+        self._watch = watch or Stopwatch(device)
         self._order = image_order(seed, len(split))
 
     def outcomes(
@@ -69,6 +74,35 @@ class Runner:
             PluginError: If attack or defense break the rules.
         """
         return self._halving(prepared, assault, positions, epsilons, self._rows)
+
+    def examples(
+        self, prepared: Prepared, assault: Assault, positions: Sequence[int], epsilons: Sequence[str]
+    ) -> Tensor:
+        """Return the attacked images themselves, shape (N, E, C, H, W), float32, in [0, 1], on the CPU.
+
+        Args:
+            prepared: The defense.
+            assault: The attack.
+            positions: Which images.
+            epsilons: Decimal texts, the same for all images.
+
+        Raises:
+            PluginError: If the attack breaks the rules.
+        """
+        batch = self._prepare(positions, self._rows)
+        return batch.attack(prepared, assault, _radius([tuple(epsilons)] * len(positions)).to(self._device)).cpu()
+
+    def judge(
+        self, prepared: Prepared, assault: Assault, positions: Sequence[int], examples: Tensor
+    ) -> tuple[ImageOutcome, ...]:
+        """Judge attacked images, shape (N, E, C, H, W), as after the attack, and return N x E outcomes."""
+        batch = self._prepare(positions, self._rows)
+        return tuple(batch.judge(prepared, assault.name, examples.to(self._device), positions))
+
+    def _prepare(self, positions: Sequence[int], rows: int) -> _Batch:
+        indices = self._order[np.asarray(positions)]
+        with self._watch.measure("data"):
+            return _Batch(self._split, indices, self._device, seed=self._seed, rows=rows, watch=self._watch)
 
     def _halving(
         self,
@@ -105,11 +139,10 @@ class Runner:
         epsilons: Sequence[tuple[str, ...]],
         rows: int,
     ) -> dict[str, tuple[ImageOutcome, ...]]:
-        batch = _Batch(self._split, self._order[np.asarray(positions)], self._device, seed=self._seed, rows=rows)
+        batch = self._prepare(positions, rows)
         attacked = batch.images[:, None]
         if assault is not None:
-            radius = torch.tensor([[float(text) for text in texts] for texts in epsilons], dtype=torch.float64)
-            attacked = batch.attack(prepared, assault, radius.to(self._device))
+            attacked = batch.attack(prepared, assault, _radius(epsilons).to(self._device))
         purpose = CLEAN if assault is None else assault.name
         found: dict[str, list[ImageOutcome]] = {}
         texts = [text for own in epsilons for text in own]
@@ -133,11 +166,12 @@ class _Batch:
         *,
         seed: int,
         rows: int,
+        watch: Stopwatch,
     ) -> None:
         self.indices: list[int] = indices.tolist()
         self.images = torch.from_numpy(split.images[indices]).to(device)
         self.labels = torch.from_numpy(split.labels[indices]).to(device)
-        self._device, self._seed, self._rows = device, seed, rows
+        self._device, self._seed, self._rows, self._watch = device, seed, rows, watch
 
     def _streams(self, purpose: str, attack: str, indices: Sequence[int], *more: int) -> ImageStreams:
         return ImageStreams(indices, self._device, purpose, self._seed, attack, *more)
@@ -145,7 +179,7 @@ class _Batch:
     def attack(self, prepared: Prepared, assault: Assault, radius: Tensor) -> Tensor:
         """Return the attacked images, shape (N, E, C, H, W), for the balls of these radii, shape (N, E), float64."""
         # A plugin may have switched gradients off for good; the next one must not pay for it.
-        with torch.enable_grad():
+        with torch.enable_grad(), self._watch.measure("search"):
             return (self._sweep if assault.sweeping else self._one_by_one)(prepared, assault, radius)
 
     def _sweep(self, prepared: Prepared, assault: Assault, radius: Tensor) -> Tensor:
@@ -199,7 +233,7 @@ class _Batch:
     def _fooled(self, prepared: Prepared, attack: str, images: Tensor, owners: Tensor, step: int) -> Tensor:
         """Say which images the real defense accepts as a wrong class, shape (M,), bool."""
         fooled = []
-        with judging_precision(self._device):
+        with judging_precision(self._device), self._watch.measure("judge"):
             for part, owned in zip(torch.split(images, self._rows), torch.split(owners, self._rows), strict=True):
                 indices = [self.indices[owner] for owner in owned.tolist()]
                 target = BoundTarget(prepared.deployed, self._streams("confirm", attack, indices, step))
@@ -217,15 +251,20 @@ class _Batch:
         ):
             draws.again()
             numbers = owned.tolist()
-            outcomes += judge(
-                prepared.deployed,
-                part,
-                self.labels[owned],
-                positions=[positions[number] for number in numbers],
-                indices=[self.indices[number] for number in numbers],
-                random=SelectedStreams(draws, owned),
-            )
+            with self._watch.measure("judge"):
+                outcomes += judge(
+                    prepared.deployed,
+                    part,
+                    self.labels[owned],
+                    positions=[positions[number] for number in numbers],
+                    indices=[self.indices[number] for number in numbers],
+                    random=SelectedStreams(draws, owned),
+                )
         return outcomes
+
+
+def _radius(epsilons: Sequence[tuple[str, ...]]) -> Tensor:
+    return torch.tensor([[float(text) for text in texts] for texts in epsilons], dtype=torch.float64)
 
 
 def default_batch_size(device: torch.device) -> int:

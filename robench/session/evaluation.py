@@ -18,6 +18,7 @@ from robench.engine.calibration import check_rate
 from robench.engine.digests import canonical_json, module_digest
 from robench.engine.plan import Plan, Sweep, run_id
 from robench.engine.runner import Runner, summarise_environment
+from robench.engine.tracing import Tracer
 from robench.errors import RobenchError
 from robench.registry.code import digest_code
 from robench.session.savings import Savings
@@ -154,12 +155,17 @@ class _Evaluation:
     def fill(self, store: ResultStore, run: Run) -> bool:
         """Evaluate what is missing. Return whether no cell failed."""
         failed = False
-        with Savings(store, json.dumps(self.environment)) as savings:
+        tracer = self.tracer = Tracer(self.bench.device, self.request.trace)
+        with (
+            tracer.tracing(self.progress),
+            Savings(store, json.dumps(self.environment), tracer.watch) as savings,
+        ):
             runner = Runner(
                 self.bench.splits.test,
                 seed=self.request.seed,
                 device=self.bench.device,
                 rows=self.bench.batch_size,
+                watch=tracer.watch,
             )
             for sweep in self.sweeps:
                 try:
@@ -189,6 +195,7 @@ class _Evaluation:
                 begun = time.monotonic()
                 found = run_sweep(runner, sweep, positions, epsilons)
                 savings.add({keys[epsilon]: outcomes for epsilon, outcomes in found.items()}, time.monotonic() - begun)
+                self.tracer.batch_done()
                 done += sum(len(outcomes) for outcomes in found.values())
                 task.update(done)
 

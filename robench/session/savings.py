@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from robench.api.records import ImageOutcome
+    from robench.engine.stopwatch import Stopwatch
     from robench.storage.store import ResultStore
 
 _LONGEST_PAUSE = 5.0
@@ -30,11 +31,13 @@ class Savings:
     Args:
         store: Where to.
         environment: Versions and hardware, as JSON text.
+        watch: Told what the time goes into.
     """
 
-    def __init__(self, store: ResultStore, environment: str) -> None:
+    def __init__(self, store: ResultStore, environment: str, watch: Stopwatch) -> None:
         self._store = store
         self._environment = environment
+        self._watch = watch
         self._outcomes: dict[str, list[ImageOutcome]] = {}
         self._seconds: dict[str, float] = {}
         self._next = 0.0
@@ -55,7 +58,8 @@ class Savings:
         ]
         begun = time.monotonic()
         if shards:
-            self._store.add_shards(shards)
+            with self._watch.measure("store"):
+                self._store.add_shards(shards)
         self._outcomes, self._seconds = {}, {}
         now = time.monotonic()
         self._next = now + min(_LONGEST_PAUSE, (now - begun) / _COMMIT_COST_SHARE)

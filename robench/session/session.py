@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from robench.registry.catalog import Catalog
     from robench.session.diagnosis import Diagnosis
     from robench.session.training import TrainingReport
+    from robench.session.verification import Comparison
 
 
 class Session:
@@ -102,6 +103,16 @@ class Session:
         from robench.session.evaluation import evaluate
 
         return evaluate(request, self.catalog, command, self._listener())
+
+    def verify_engine(self, request: RunRequest) -> list[Comparison]:
+        """Compare the engine's forms of attacks with those of the library, image by image; nothing is stored.
+
+        Raises:
+            RobenchError: If no attack has both forms, or a defense cannot be prepared.
+        """
+        from robench.session.verification import verify_engine
+
+        return verify_engine(request, self.catalog, self._listener())
 
     def train(self, request: RunRequest, *, retrain: bool = False) -> list[TrainingReport]:
         """Train the networks that a run would need, or find them in the cache.

@@ -67,6 +67,7 @@ def test_the_packaged_file_alone_gives_the_default_run() -> None:
         engine="native",
         search_precision="auto",
         worst_case=False,
+        trace=None,
         parameters={},
         config_path=packaged_source().path,
         config_label="packaged benchmarks.toml",
