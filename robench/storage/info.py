@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from robench.storage import connection as connections
 from robench.storage import schema
-from robench.storage.models import OutcomeRow, RunRow
+from robench.storage.models import OUTCOMES, RUNS
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -54,6 +54,6 @@ def gather(engine: Engine, location: Location) -> StoreInfo:
             journal_mode=journal,
             schema_revision=schema.read_revision(connection, location) or "none",
             size_bytes=location.path.stat().st_size if location.path else 0,
-            runs=connection.execute(select(func.count()).select_from(RunRow)).scalar_one(),
-            outcomes=connection.execute(select(func.count()).select_from(OutcomeRow)).scalar_one(),
+            runs=connection.execute(select(func.count()).select_from(RUNS)).scalar_one(),
+            outcomes=connection.execute(select(func.count()).select_from(OUTCOMES)).scalar_one(),
         )

@@ -8,7 +8,7 @@ from sqlalchemy import and_, func, select
 
 from robench.api.records import Cell, CellCounts, ImageOutcome, Outcome, Run
 from robench.errors import UsageError
-from robench.storage.models import CellRow, OutcomeRow, RunCellRow, RunRow
+from robench.storage.models import CELLS, OUTCOMES, RUN_CELLS, RUNS
 from robench.storage.rows import columns
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _LISTED_RUNS = 10
 
 def all_runs(connection: Connection) -> tuple[Run, ...]:
     """List all runs, newest first."""
-    query = select(*columns(RunRow, Run)).order_by(RunRow.created.desc(), RunRow.number.desc())
+    query = select(*columns(RUNS, Run)).order_by(RUNS.c.created.desc(), RUNS.c.number.desc())
     return tuple(Run(**row) for row in connection.execute(query).mappings())
 
 
@@ -43,15 +43,16 @@ def pick_run(runs: Sequence[Run], prefix: str) -> Run:
 
 def images_of(connection: Connection, run_id: str) -> int | None:
     """Say over how many images a run goes; None where there is no such run."""
-    return connection.execute(select(RunRow.images).where(RunRow.id == run_id)).scalar_one_or_none()
+    images: int | None = connection.execute(select(RUNS.c.images).where(RUNS.c.id == run_id)).scalar_one_or_none()
+    return images
 
 
 def positions(connection: Connection, cell_key: str, first: int, last: int) -> set[int]:
     """Collect the positions from ``first`` to ``last``, both included, that have an outcome."""
     query = (
-        select(OutcomeRow.position)
-        .join(CellRow, CellRow.id == OutcomeRow.cell_id)
-        .where(CellRow.key == cell_key, OutcomeRow.position.between(first, last))
+        select(OUTCOMES.c.position)
+        .join(CELLS, CELLS.c.id == OUTCOMES.c.cell_id)
+        .where(CELLS.c.key == cell_key, OUTCOMES.c.position.between(first, last))
     )
     return set(connection.execute(query).scalars())
 
@@ -60,19 +61,19 @@ def cell_counts(connection: Connection, run_id: str, images: int) -> tuple[CellC
     """Count the outcomes at positions below ``images`` for every cell of a run, in the order of the request."""
     counted = (
         select(
-            RunCellRow.position,
-            RunCellRow.cell_id,
-            RunCellRow.failure,
-            *(func.count().filter(OutcomeRow.outcome == o.value).label(o.value) for o in Outcome),
+            RUN_CELLS.c.position,
+            RUN_CELLS.c.cell_id,
+            RUN_CELLS.c.failure,
+            *(func.count().filter(OUTCOMES.c.outcome == o.value).label(o.value) for o in Outcome),
         )
-        .outerjoin(OutcomeRow, and_(OutcomeRow.cell_id == RunCellRow.cell_id, OutcomeRow.position < images))
-        .where(RunCellRow.run_id == run_id)
-        .group_by(RunCellRow.position, RunCellRow.cell_id, RunCellRow.failure)
+        .outerjoin(OUTCOMES, and_(OUTCOMES.c.cell_id == RUN_CELLS.c.cell_id, OUTCOMES.c.position < images))
+        .where(RUN_CELLS.c.run_id == run_id)
+        .group_by(RUN_CELLS.c.position, RUN_CELLS.c.cell_id, RUN_CELLS.c.failure)
         .subquery()
     )
     query = (
-        select(*columns(CellRow, Cell), counted.c.failure, *(counted.c[o.value] for o in Outcome))
-        .join(counted, counted.c.cell_id == CellRow.id)
+        select(*columns(CELLS, Cell), counted.c.failure, *(counted.c[o.value] for o in Outcome))
+        .join(counted, counted.c.cell_id == CELLS.c.id)
         .order_by(counted.c.position)
     )
     return tuple(_cell_counts(dict(row)) for row in connection.execute(query).mappings())
@@ -87,11 +88,11 @@ def _cell_counts(row: dict[str, Any]) -> CellCounts:
 def image_outcomes(connection: Connection, run_id: str, cell_key: str, images: int) -> tuple[ImageOutcome, ...]:
     """List the outcomes of one cell of a run at positions below ``images``, ascending."""
     query = (
-        select(*columns(OutcomeRow, ImageOutcome))
-        .join(CellRow, CellRow.id == OutcomeRow.cell_id)
-        .join(RunCellRow, RunCellRow.cell_id == CellRow.id)
-        .where(RunCellRow.run_id == run_id, CellRow.key == cell_key, OutcomeRow.position < images)
-        .order_by(OutcomeRow.position)
+        select(*columns(OUTCOMES, ImageOutcome))
+        .join(CELLS, CELLS.c.id == OUTCOMES.c.cell_id)
+        .join(RUN_CELLS, RUN_CELLS.c.cell_id == CELLS.c.id)
+        .where(RUN_CELLS.c.run_id == run_id, CELLS.c.key == cell_key, OUTCOMES.c.position < images)
+        .order_by(OUTCOMES.c.position)
     )
     return tuple(
         ImageOutcome(**{**row, "outcome": Outcome(row["outcome"])}) for row in connection.execute(query).mappings()

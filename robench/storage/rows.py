@@ -13,18 +13,19 @@ from robench.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sqlalchemy import Column, Table
+
     from robench.api.records import Cell, ImageOutcome, Run, Shard
-    from robench.storage.models import Base
 
 
-def columns(table: type[Base], record: type[Run | Cell | ImageOutcome]) -> list[Any]:
+def columns(table: Table, record: type[Run | Cell | ImageOutcome]) -> list[Column[Any]]:
     """Pick the columns that bear the names of a record's fields, in their order."""
-    return [getattr(table, field.name) for field in fields(record)]
+    return [table.c[field.name] for field in fields(record)]
 
 
 def values(record: Run | Cell | ImageOutcome) -> dict[str, Any]:
     """Spread a record for an insert; shallow, where ``dataclasses.asdict`` would copy."""
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+    return dict(vars(record))
 
 
 def outcome_values(outcome: ImageOutcome, cell_id: int, shard_id: int) -> dict[str, Any]:

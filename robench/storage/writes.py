@@ -6,58 +6,60 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from robench.storage import reads
-from robench.storage.models import CellRow, OutcomeRow, RunCellRow, RunRow, ShardRow
+from robench.storage.models import CELLS, OUTCOMES, RUN_CELLS, RUNS, SHARDS
 from robench.storage.rows import outcome_values, shard_sha256, values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Table
 
     from robench.api.records import Cell, Run, RunStatus, Shard
 
 
 def add_run(connection: Connection, run: Run, cells: Sequence[Cell]) -> None:
     """Insert a run and the cells that are new, set the run to ``running``, and forget its failures."""
-    _insert_new(connection, RunRow, [values(run)])
+    _insert_new(connection, RUNS, [values(run)])
     set_status(connection, run.id, "running")
     # The list is replaced as a whole, which clears the failures with it.
-    connection.execute(delete(RunCellRow).where(RunCellRow.run_id == run.id))
+    connection.execute(delete(RUN_CELLS).where(RUN_CELLS.c.run_id == run.id))
     if cells:
-        _insert_new(connection, CellRow, [values(cell) for cell in cells])
-        cell_id = select(CellRow.id).where(CellRow.key == bindparam("cell_key")).scalar_subquery()
+        _insert_new(connection, CELLS, [values(cell) for cell in cells])
+        cell_id = select(CELLS.c.id).where(CELLS.c.key == bindparam("cell_key")).scalar_subquery()
         connection.execute(
-            insert(RunCellRow).values(run_id=run.id, cell_id=cell_id, failure=""),
+            insert(RUN_CELLS).values(run_id=run.id, cell_id=cell_id, failure=""),
             [{"cell_key": cell.key, "position": position} for position, cell in enumerate(cells)],
         )
 
 
-def _insert_new(connection: Connection, table: type[RunRow | CellRow], rows: list[dict[str, Any]]) -> None:
+def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     if connection.dialect.name == "sqlite":
         connection.execute(sqlite.insert(table).on_conflict_do_nothing(), rows)
     else:
+        from sqlalchemy.dialects import postgresql
+
         connection.execute(postgresql.insert(table).on_conflict_do_nothing(), rows)
 
 
 def set_status(connection: Connection, run_id: str, status: RunStatus) -> bool:
     """Set the status of a run; False where there is no such run."""
-    return connection.execute(update(RunRow).where(RunRow.id == run_id).values(status=status)).rowcount > 0
+    return connection.execute(update(RUNS).where(RUNS.c.id == run_id).values(status=status)).rowcount > 0
 
 
 def fail_cell(connection: Connection, run_id: str, cell_key: str, reason: str) -> bool:
     """Record why a cell of a run failed; False where the run does not ask for it."""
-    cell_id = select(CellRow.id).where(CellRow.key == cell_key).scalar_subquery()
-    cell = update(RunCellRow).where(RunCellRow.run_id == run_id, RunCellRow.cell_id == cell_id)
+    cell_id = select(CELLS.c.id).where(CELLS.c.key == cell_key).scalar_subquery()
+    cell = update(RUN_CELLS).where(RUN_CELLS.c.run_id == run_id, RUN_CELLS.c.cell_id == cell_id)
     return connection.execute(cell.values(failure=reason)).rowcount > 0
 
 
 def add_shard(connection: Connection, cell_key: str, shard: Shard) -> bool:
     """Insert the outcomes that are new, and their digest; False where there is no such cell."""
     # FOR UPDATE locks the cell on PostgreSQL, so that two writers of one shard queue there as they do on SQLite.
-    cell = select(CellRow.id).where(CellRow.key == cell_key).with_for_update()
+    cell = select(CELLS.c.id).where(CELLS.c.key == cell_key).with_for_update()
     cell_id = connection.execute(cell).scalar_one_or_none()
     if cell_id is None:
         return False
@@ -66,13 +68,13 @@ def add_shard(connection: Connection, cell_key: str, shard: Shard) -> bool:
     new = [outcome for outcome in shard.outcomes if outcome.position not in stored]
     if not new:
         return True
-    row = insert(ShardRow).values(
+    row = insert(SHARDS).values(
         cell_id=cell_id,
         sha256=shard_sha256(cell_key, new),
         seconds=shard.seconds,
         environment=shard.environment,
         created=datetime.now(UTC).isoformat(),
     )
-    shard_id = connection.execute(row.returning(ShardRow.id)).scalar_one()
-    connection.execute(insert(OutcomeRow), [outcome_values(outcome, cell_id, shard_id) for outcome in new])
+    shard_id = connection.execute(row.returning(SHARDS.c.id)).scalar_one()
+    connection.execute(insert(OUTCOMES), [outcome_values(outcome, cell_id, shard_id) for outcome in new])
     return True

@@ -12,7 +12,7 @@ from sqlalchemy.schema import CreateTable
 
 from robench.errors import StoreError
 from robench.storage import connection, schema
-from robench.storage.models import Base
+from robench.storage.models import METADATA
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def definitions(path: Path) -> dict[str, str]:
 def test_migrations_make_the_tables_that_the_models_describe(tmp_path: Path) -> None:
     ResultStore.open(str(tmp_path / "migrated.db"), create=True).close()
     engine = create_engine(f"sqlite:///{tmp_path}/described.db")
-    Base.metadata.create_all(engine)
+    METADATA.create_all(engine)
     engine.dispose()
     assert definitions(tmp_path / "migrated.db") == definitions(tmp_path / "described.db")
 
@@ -45,7 +45,7 @@ def test_the_known_revisions_are_those_of_the_migrations() -> None:
 
 def test_the_models_compile_for_postgresql() -> None:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    text = "\n".join(str(CreateTable(table).compile(dialect=dialect)) for table in Base.metadata.sorted_tables)
+    text = "\n".join(str(CreateTable(table).compile(dialect=dialect)) for table in METADATA.sorted_tables)
     assert "DOUBLE PRECISION" in text
     assert "BIGINT" in text
     assert "ROWID" not in text
