@@ -76,6 +76,14 @@ def test_the_report_says_the_same_as_the_run(program: Program, form: str) -> Non
             assert f"{100 * row['accuracy']:.1f}" in report.stdout
 
 
+def test_a_report_loads_no_library_that_it_can_do_without(program: Program) -> None:
+    program(*program.toy_run)
+    report = program("report", PYTHONPROFILEIMPORTTIME="1")
+    loaded = {line.rpartition("|")[2].strip() for line in report.stderr.splitlines()}
+    assert "sqlalchemy" in loaded
+    assert loaded & {"torch", "numpy", "scipy", "alembic", "sqlalchemy.orm", "sqlalchemy.dialects.postgresql"} == set()
+
+
 def test_views_answer_plain_sql(program: Program) -> None:
     run = json.loads(program(*program.toy_run, "--json").stdout)
     connection = sqlite3.connect(program.folder / "robench.db")
