@@ -59,22 +59,23 @@ def positions(connection: Connection, cell_key: str, first: int, last: int) -> s
 
 def cell_counts(connection: Connection, run_id: str, images: int) -> tuple[CellCounts, ...]:
     """Count the outcomes at positions below ``images`` for every cell of a run, in the order of the request."""
+    # Grouped by nothing but the cell: the group is compared at every outcome.
     counted = (
         select(
-            RUN_CELLS.c.position,
             RUN_CELLS.c.cell_id,
-            RUN_CELLS.c.failure,
             *(func.count().filter(OUTCOMES.c.outcome == o.value).label(o.value) for o in Outcome),
         )
         .outerjoin(OUTCOMES, and_(OUTCOMES.c.cell_id == RUN_CELLS.c.cell_id, OUTCOMES.c.position < images))
         .where(RUN_CELLS.c.run_id == run_id)
-        .group_by(RUN_CELLS.c.position, RUN_CELLS.c.cell_id, RUN_CELLS.c.failure)
+        .group_by(RUN_CELLS.c.cell_id)
         .subquery()
     )
     query = (
-        select(*columns(CELLS, Cell), counted.c.failure, *(counted.c[o.value] for o in Outcome))
+        select(*columns(CELLS, Cell), RUN_CELLS.c.failure, *(counted.c[o.value] for o in Outcome))
+        .join(RUN_CELLS, RUN_CELLS.c.cell_id == CELLS.c.id)
         .join(counted, counted.c.cell_id == CELLS.c.id)
-        .order_by(counted.c.position)
+        .where(RUN_CELLS.c.run_id == run_id)
+        .order_by(RUN_CELLS.c.position)
     )
     return tuple(_cell_counts(dict(row)) for row in connection.execute(query).mappings())
 
