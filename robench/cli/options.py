@@ -64,7 +64,7 @@ WorstCase = Annotated[
     bool | None,
     typer.Option("--worst-case", help="Worst case per image over all attacks, iterates and smaller epsilons."),
 ]
-BatchSize = Annotated[int | None, _whole_number("--batch-size", "Images attacked together; changes speed only.")]
+BatchSize = Annotated[int | None, _whole_number("--batch-size", "Images attacked together; tried out by default.")]
 Trace = Annotated[
     Path | None,
     typer.Option("--trace", metavar="FOLDER", help="Write where the time goes: trace.json for a browser, time.json."),

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import platform
-import time
-import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from robench import __version__
 from robench.analysis.summary import summarise
 from robench.api import PluginError, UsageError
-from robench.api.records import CLEAN, Run
-from robench.engine.bisection import run_sweep
+from robench.api.records import Run
 from robench.engine.calibration import check_rate
 from robench.engine.digests import canonical_json, module_digest
+from robench.engine.memory import keep_freed_memory
 from robench.engine.plan import Plan, Sweep, run_id
-from robench.engine.runner import Runner, summarise_environment
-from robench.engine.tracing import Tracer
+from robench.engine.runner import summarise_environment
 from robench.errors import RobenchError
 from robench.registry.code import digest_code
-from robench.session.savings import Savings
+from robench.session.filling import Filling, describe_exception
 from robench.session.workbench import Workbench
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from torch import nn
 
     from robench.api.records import Cell, RunSummary
@@ -43,13 +37,15 @@ _WORST_CASE_BATCHES = 4
 def evaluate(request: RunRequest, catalog: Catalog, command: str, progress: Progress) -> RunSummary:
     """Carry out a request; see ``Session.run``."""
     ResultStore.check(request.db)
+    keep_freed_memory()
     evaluation = _Evaluation(request, catalog, progress)
     evaluation.prepare()
     with ResultStore.open(request.db, create=True) as store:
         run = evaluation.describe(command)
         store.add_run(run, evaluation.cells)
         try:
-            complete = evaluation.fill(store, run)
+            filling = Filling(evaluation.bench, store, run, evaluation.environment, progress)
+            complete = filling.fill(evaluation.sweeps, evaluation.failures)
         except BaseException:
             store.set_status(run.id, "interrupted")
             raise
@@ -152,84 +148,6 @@ class _Evaluation:
             details=canonical_json(details),
         )
 
-    def fill(self, store: ResultStore, run: Run) -> bool:
-        """Evaluate what is missing. Return whether no cell failed."""
-        failed = False
-        tracer = self.tracer = Tracer(self.bench.device, self.request.trace)
-        with (
-            tracer.tracing(self.progress),
-            Savings(store, json.dumps(self.environment), tracer.watch) as savings,
-        ):
-            runner = Runner(
-                self.bench.splits.test,
-                seed=self.request.seed,
-                device=self.bench.device,
-                rows=self.bench.batch_size,
-                watch=tracer.watch,
-            )
-            for sweep in self.sweeps:
-                try:
-                    self._fill_sweep(store, savings, run, runner, sweep)
-                except PluginError as error:
-                    failed = True
-                    self._fail_sweep(store, run, sweep, str(error))
-                except RobenchError:
-                    raise
-                except (Exception, SystemExit) as error:  # noqa: BLE001 (third-party code may raise anything)
-                    failed = True
-                    self._fail_sweep(store, run, sweep, describe_exception(error))
-        return not failed
-
-    def _fill_sweep(self, store: ResultStore, savings: Savings, run: Run, runner: Runner, sweep: Sweep) -> None:
-        if sweep.prepared is None:
-            raise PluginError(self.failures[sweep.defense])
-        keys = {cell.epsilon: cell.key for cell in sweep.cells}
-        missing = {epsilon: store.missing(key, run.images) for epsilon, key in keys.items()}
-        total = len(keys) * run.images
-        done = total - sum(len(positions) for positions in missing.values())
-        if done == total:
-            return
-        with self.progress.task(f"{sweep.defense}: {_title(sweep)}", total, "outcomes") as task:
-            task.update(done)
-            for positions, epsilons in _batches(missing, self.bench.batch_size, sweep):
-                begun = time.monotonic()
-                found = run_sweep(runner, sweep, positions, epsilons)
-                savings.add({keys[epsilon]: outcomes for epsilon, outcomes in found.items()}, time.monotonic() - begun)
-                self.tracer.batch_done()
-                done += sum(len(outcomes) for outcomes in found.values())
-                task.update(done)
-
-    def _fail_sweep(self, store: ResultStore, run: Run, sweep: Sweep, reason: str) -> None:
-        for cell in sweep.cells:
-            store.fail_cell(run.id, cell.key, reason)
-        if sweep.prepared is not None:
-            self.progress.note(f"{_title(sweep)} on {sweep.defense} failed: {reason}")
-
-
-def _title(sweep: Sweep) -> str:
-    if sweep.attack == CLEAN:
-        return CLEAN
-    first, last = sweep.cells[0].epsilon, sweep.cells[-1].epsilon
-    return f"{sweep.attack} eps {first}" + (f" to {last}" if len(sweep.cells) > 1 else "")
-
-
-def _batches(
-    missing: Mapping[str, Sequence[int]], size: int, sweep: Sweep
-) -> Iterator[tuple[list[int], tuple[str, ...]]]:
-    """Group positions that lack the same epsilons so that image times epsilons fill a batch."""
-    lacking: dict[int, list[str]] = {}
-    for epsilon, positions in missing.items():
-        for position in positions:
-            lacking.setdefault(position, []).append(epsilon)
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for position in sorted(lacking):
-        groups.setdefault(tuple(lacking[position]), []).append(position)
-    for epsilons, positions in groups.items():
-        # The worst case begins with all images at one epsilon each, and ever fewer of them are left.
-        count = _WORST_CASE_BATCHES * size if sweep.worst_case else max(1, size // len(epsilons))
-        for start in range(0, len(positions), count):
-            yield positions[start : start + count], epsilons
-
 
 def _describe(offer: Offer, prepared: Prepared | None) -> dict[str, object]:
     described: dict[str, object] = {"parameters": dict(offer.settings), **offer.origin}
@@ -243,9 +161,3 @@ def _describe(offer: Offer, prepared: Prepared | None) -> dict[str, object]:
         "false_positive_rate_validation": prepared.false_positive_rate,
         "validation_images": prepared.validation_images,
     }
-
-
-def describe_exception(error: BaseException) -> str:
-    """Return one line with type, message and the place where a plugin's exception was raised."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno}, in {frame.name})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from robench.engine.memory import keep_freed_memory
 from robench.session.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def train_networks(request: RunRequest, catalog: Catalog, progress: Progress, *,
     Raises:
         RobenchError: If a training fails.
     """
+    keep_freed_memory()
     bench = Workbench(request, catalog, progress)
     classifier = bench.workshop.train_classifier(bench.classifier, retrain=retrain)
     reports = [_report(classifier)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from robench.analysis.intervals import wilson
 from robench.api import UsageError
 from robench.api.records import Outcome
+from robench.engine.memory import keep_freed_memory
 from robench.engine.plan import Assault
 from robench.engine.runner import Runner
 from robench.session.workbench import Workbench
@@ -68,6 +69,7 @@ def verify_engine(request: RunRequest, catalog: Catalog, progress: Progress) -> 
     Raises:
         RobenchError: If no attack has two forms, or a defense cannot be prepared.
     """
+    keep_freed_memory()
     bench = Workbench(request, catalog, progress)
     attacks = [offer for offer in bench.attacks if offer.spec.run is not None and offer.spec.sweep is not None]
     if not attacks:
@@ -76,11 +78,12 @@ def verify_engine(request: RunRequest, catalog: Catalog, progress: Progress) -> 
     if request.images > len(bench.splits.test):
         message = f"--images {request.images}: the test split has {len(bench.splits.test):,} images"
         raise UsageError(message, f"ask for at most {len(bench.splits.test)}")
-    runner = Runner(bench.splits.test, seed=request.seed, device=bench.device, rows=bench.batch_size)
     classifier = bench.workshop.train_classifier(bench.classifier).module
     comparisons = []
     for defense in bench.defenses:
         prepared = bench.workshop.prepare(defense, classifier)
+        rows = bench.batch_size_for(prepared)
+        runner = Runner(bench.splits.test, seed=request.seed, device=bench.device, rows=rows)
         exact = dataclasses.replace(prepared, search=bench.workshop.search_form(prepared.deployed, "float32"))
         for offer in attacks:
             sides = _Sides(runner, prepared, exact, offer, request)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from robench.api import DataContext
 from robench.config.parameters import canonical
+from robench.engine.batching import BatchSizes
 from robench.engine.data import Splits
-from robench.engine.memory import keep_freed_memory
+from robench.engine.digests import settings_digest
 from robench.engine.plan import choose_form
 from robench.engine.precision import resolve_device, resolve_precision
 from robench.engine.prepare import Offer, Settings, Workshop
-from robench.engine.runner import default_batch_size
+from robench.engine.runner import default_batch_size, summarise_environment
 from robench.engine.weights import WeightCache
 
 if TYPE_CHECKING:
     from robench.config.request import PathSettings, RunRequest
+    from robench.engine.prepare import Prepared
     from robench.engine.progress import Progress
     from robench.registry.catalog import Catalog, Entry
 
@@ -34,7 +38,6 @@ class Workbench:
 
     def __init__(self, request: RunRequest, catalog: Catalog, progress: Progress) -> None:
         self.request = request
-        keep_freed_memory()
         self.device = resolve_device(request.device)
         self.batch_size = request.batch_size or default_batch_size(self.device)
         self.classifier = self._offer(catalog.classifier(request.classifier))
@@ -51,7 +54,19 @@ class Workbench:
             precision=resolve_precision(request.search_precision, self.device),
         )
         cache = WeightCache(request.cache_dir)
+        self._batch_sizes = BatchSizes(request.cache_dir / "batch-sizes.json")
         self.workshop = Workshop(self.splits, cache, settings, self.device, progress)
+
+    def batch_size_for(self, prepared: Prepared) -> int:
+        """Return how many images, or images at one epsilon each, go through a defense together under attack."""
+        if self.request.batch_size is not None:
+            return self.request.batch_size
+        test = self.splits.test
+        few = slice(default_batch_size(self.device))
+        images, labels = (torch.from_numpy(part[few]).to(self.device) for part in (test.images, test.labels))
+        where = summarise_environment({}, self.device)
+        key = settings_digest({"weights": prepared.digest, "precision": prepared.search.precision, **where})
+        return self._batch_sizes.find(prepared.search, key, images, labels)
 
     def _offer(self, entry: Entry[Any]) -> Offer:
         parameters = self.request.parameters_of(entry.name, entry.spec.parameters)

@@ -109,11 +109,15 @@ class Bench:
         return Prepared(
             deployed=deployed,
             search=workshop.search_form(deployed, workshop.settings.precision),
-            digest="",
+            digest=f"{defense} {threshold}",
             rule=None,
             false_positive_rate=None,
             validation_images=0,
         )
+
+    def rows(self, prepared: Prepared) -> int:
+        """Return the batch size that robench has found for a defense."""
+        return self.bench.batch_size_for(prepared)
 
     def assault(self, name: str, steps: int | None = None, *, worst_case: bool = False) -> Assault:
         """Return an attack in its native form."""

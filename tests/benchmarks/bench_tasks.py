@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from robench.api.records import Outcome
 from robench.engine.ascent import SignAscent
 from robench.engine.bisection import worst_case
+from robench.engine.deploy import BoundTarget
 from robench.engine.progress import Silent
 from robench.engine.runner import Runner
 from robench.engine.seeding import ImageStreams
@@ -40,24 +41,28 @@ def _runner(bench: Bench, rows: int) -> Runner:
 
 def probe(bench: Bench, settings: dict[str, Any]) -> dict[str, Any]:
     """Train what is missing, fix the threshold, and find the machine's peaks."""
-    threshold = bench.prepare("puvae-detect").deployed.threshold
+    prepared = bench.prepare("puvae-detect")
+    threshold = prepared.deployed.threshold
+    sizes = {"puvae-detect": bench.rows(prepared), "none": bench.rows(bench.prepare("none"))}
     peaks = {name: convolution_peak(bench.device, name, settings["rows"]) for name in ("float32", "bfloat16")}
     precision = bench.bench.workshop.settings.precision
-    return {"threshold": threshold, "peaks": peaks, "device": describe(bench.device), "precision": precision}
+    return {
+        "threshold": threshold,
+        "batch_sizes": sizes,
+        "peaks": peaks,
+        "device": describe(bench.device),
+        "precision": precision,
+    }
 
 
 def work(bench: Bench, settings: dict[str, Any]) -> dict[str, Any]:
     """Count the operations of one gradient on the real defense, per image; a multiply-add counts as two."""
     deployed = bench.prepare("puvae-detect", settings["threshold"]).deployed
     images, labels = bench.images(10)
-    radius = torch.full((10, 1), 0.1, dtype=torch.float64)
-    streams = ImageStreams(range(10), bench.device, "count")
-    step = SignAscent(
-        deployed, streams, images, labels, radius, rows=10, keep="last", confirm=lambda *_: labels[:0].bool()
-    )
+    target = BoundTarget(deployed, ImageStreams(range(10), bench.device, "count"))
     counter = FlopCounterMode(display=False)
     with counter:
-        step(_cross_entropy, steps=1, relative_step=1.0)
+        _cross_entropy(target, images.requires_grad_(True), labels).sum().backward()  # type: ignore[no-untyped-call]
     return {"operations": counter.get_total_flops() / 10}
 
 
@@ -68,11 +73,12 @@ def _cross_entropy(target: Any, images: Tensor, labels: Tensor) -> Tensor:
 def pgd_robench(bench: Bench, settings: dict[str, Any]) -> dict[str, Any]:
     """Attack and judge by robench."""
     prepared = bench.prepare(settings["defense"], settings["threshold"])
-    runner = _runner(bench, settings["rows"])
+    rows = bench.rows(prepared)
+    runner = _runner(bench, rows)
     assault = bench.assault(settings["attack"], settings.get("steps"))
     positions, epsilons = range(settings["images"]), tuple(settings["epsilons"])
     found: dict[str, list[ImageOutcome]] = {epsilon: [] for epsilon in epsilons}
-    count = max(1, settings["rows"] // len(epsilons))
+    count = max(1, rows // len(epsilons))
 
     def attack() -> None:
         for start in range(0, len(positions), count):
@@ -87,8 +93,8 @@ def pgd_robench(bench: Bench, settings: dict[str, Any]) -> dict[str, Any]:
 def worst_robench(bench: Bench, settings: dict[str, Any]) -> dict[str, Any]:
     """The worst case per image by robench."""
     prepared = bench.prepare("none")
-    runner = _runner(bench, settings["rows"])
-    assault = bench.assault("pgd", worst_case=True)
+    runner = _runner(bench, bench.rows(prepared))
+    assault = bench.assault("pgd", settings["steps"], worst_case=True)
     found: dict[str, tuple[ImageOutcome, ...]] = {}
     cost = measure(
         lambda: found.update(worst_case(runner, prepared, [assault], range(settings["images"]), GRID)), bench.device
@@ -261,3 +267,6 @@ TASKS: dict[str, Callable[[Bench, dict[str, Any]], dict[str, Any]]] = {
     "train-robench": train_robench,
     "train-plain": train_plain,
 }
+
+BY_LIBRARIES = ("foolbox", "torchattacks", "art", "train-plain")
+"""Tasks in which robench has no part."""
