@@ -6,11 +6,12 @@ renderer puts them on one line where there is room, below each other where there
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from robench.api.records import CLEAN
+from robench.api.records import CLEAN, WORST_CASE
 from robench.report.provenance import has_threshold, one_line, provenance_lines
 
 if TYPE_CHECKING:
@@ -132,13 +133,21 @@ def _rows(summary: RunSummary) -> Iterator[tuple[Cell, ...]]:
 
     yield (CLEAN,), *(cell(clean.get(name), name, CLEAN, "0") for name in summary.defenses)
     for sweep in _sweeps(summary):
-        shown = sweep.epsilons if len(sweep.epsilons) <= _MOST_EPSILONS else sweep.epsilons[-1:]
+        worst_case = sweep.attack == WORST_CASE
+        shown = _some(sweep.epsilons) if worst_case else sweep.epsilons
+        shown = shown if len(shown) <= _MOST_EPSILONS else shown[-1:]
         for epsilon in shown:
             keys = [(defense, sweep.attack, epsilon) for defense in summary.defenses]
             yield (sweep.name, f"eps {epsilon}"), *(cell(results.get(key), *key) for key in keys)
-        if len(sweep.epsilons) > 1:
+        if len(sweep.epsilons) > 1 and not worst_case:  # the worst case never rises: its last row is its worst
             label = (sweep.name, f"worst of {len(sweep.epsilons)}", "epsilons")
             yield label, *(worst_cell(defense, sweep) for defense in summary.defenses)
+
+
+def _some(epsilons: tuple[str, ...]) -> tuple[str, ...]:
+    """Return as many epsilons as a table bears, evenly spaced, the largest among them."""
+    count = min(len(epsilons), _MOST_EPSILONS)
+    return tuple(epsilons[len(epsilons) * (place + 1) // count - 1] for place in range(count))
 
 
 def _rejecting(summary: RunSummary) -> set[str]:
@@ -156,6 +165,10 @@ def _figures(row: CleanRow | ResultRow | WorstRow, images: int, rejects: bool) -
 
 
 def _caveats(summary: RunSummary) -> Iterator[str]:
+    if WORST_CASE in summary.attacks:
+        names = summary.details.get("attacks")
+        tried = f"any of {', '.join(names)}" if isinstance(names, Mapping) and names else "any attack"
+        yield f"{WORST_CASE}: an image is lost where {tried} fooled the defense at this or a smaller epsilon listed"
     known = {row.knowledge for row in summary.results}
     for knowledge, meaning in _UPPER_BOUNDS.items():
         if knowledge in known:

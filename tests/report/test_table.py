@@ -154,3 +154,18 @@ def test_report_survives_incomplete_provenance(make_summary: SummaryFactory, det
 
     assert row(grid, "pgd (naive) eps 0.1")[0].startswith("100.0 ")
     assert not any("None" in note for note in grid.notes)
+
+
+def test_the_worst_case_per_image_is_shown_as_a_curve_and_explained(make_summary: SummaryFactory) -> None:
+    epsilons = [f"0.{number:02}".rstrip("0") for number in range(1, 31)]
+    results = {
+        ("none", "worst-case", epsilon): (500 - 10 * place, 10 * place, 0) for place, epsilon in enumerate(epsilons)
+    }
+    details = {"attacks": {"fgsm": {}, "pgd": {}}}
+
+    grid = build_grid(make_summary(results, clean={"none": (495, 5, 0)}, details=details))
+
+    labels = [" ".join(cells[0]) for cells in grid.rows[1:]]
+    assert labels == [f"worst-case (naive) eps {epsilon}" for epsilon in ("0.05", "0.1", "0.15", "0.2", "0.25", "0.3")]
+    (note,) = (note for note in grid.notes if note.startswith("worst-case:"))
+    assert "any of fgsm, pgd fooled the defense at this or a smaller epsilon listed" in note
