@@ -58,7 +58,7 @@ def _write_in_place(container: nn.Sequential) -> list[nn.Module]:
     layers = list(container)
     changed: list[nn.Module] = []
     for before, layer in itertools.pairwise(layers):
-        fresh = type(before) in _FORMS and not before._forward_hooks  # noqa: SLF001 (no public way to ask)
+        fresh = type(before) in _FRESH and not before._forward_hooks  # noqa: SLF001 (no public way to ask)
         if fresh and type(layer) is nn.ReLU and "forward" not in vars(layer):
             layer.forward = functional.relu_  # type: ignore[method-assign]
             changed.append(layer)
@@ -246,8 +246,26 @@ def _subpixel_taps(layer: nn.ConvTranspose2d, rows: range, columns: range) -> Te
     return torch.where((down == zero) | (across == zero), zero, down * width + across)
 
 
+def _dropout(layer: nn.Dropout) -> Callable[[Tensor], Tensor] | None:
+    """On a CPU, comparing uniform draws is three times as fast as drawing from the Bernoulli distribution."""
+    if not 0 < layer.p < 1 or layer.inplace:
+        return None
+
+    def forward(inputs: Tensor) -> Tensor:
+        if not layer.training or inputs.device.type != "cpu":
+            return functional.dropout(inputs, layer.p, layer.training)
+        kept = torch.rand(inputs.shape) >= layer.p
+        return inputs * kept.to(inputs.dtype).mul_(1 / (1 - layer.p))
+
+    return forward
+
+
 _FORMS: dict[type[nn.Module], Callable[[Any], Callable[[Tensor], Tensor] | None]] = {
     nn.Linear: _dense,
     nn.Conv2d: _convolution,
     nn.ConvTranspose2d: _transposed,
+    nn.Dropout: _dropout,
 }
+
+_FRESH = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+"""Layers whose output is a new tensor that their backward pass does not need."""

@@ -57,8 +57,10 @@ def _defense_line(name: str, facts: Mapping[str, object]) -> str:
     digest = facts.get("digest")
     label = f"{name} {digest[:_DIGITS]}" if isinstance(digest, str) else name
     threshold = facts.get("threshold")
+    searched = [f"searched in {facts['searched_in']}, judged in float32"] if facts.get("searched_in") else []
     if threshold is None:
-        return f"{label}: never rejects" if "threshold" in facts else label
+        parts = ["never rejects", *searched] if "threshold" in facts else searched
+        return f"{label}: {', '.join(parts)}" if parts else label
     parts = [
         f"rejects scores above {threshold:.4g}" if isinstance(threshold, float | int) else f"threshold {threshold}"
     ]
@@ -70,7 +72,7 @@ def _defense_line(name: str, facts: Mapping[str, object]) -> str:
     if isinstance(rate, float | int):
         among = f" of {images:,} validation images" if isinstance(images, int) else " of validation images"
         parts.append(f"{100 * rate:.2f} %{among} rejected")
-    return f"{label}: {', '.join(parts)}"
+    return f"{label}: {', '.join([*parts, *searched])}"
 
 
 def _entry(mapping: Mapping[str, object], key: str) -> Mapping[str, object]:

@@ -122,7 +122,7 @@ class _Evaluation:
             "data_digest": self.plan.data_digest,
             "classifier_digest": self.plan.classifier_digest,
             "calibration": self.request.calibration,
-            "defenses": {offer.spec.name: _describe(offer, prepared) for offer, prepared in self.prepared},
+            "defenses": {offer.spec.name: self._describe(offer, prepared) for offer, prepared in self.prepared},
             "attacks": {
                 offer.spec.name: {
                     "knowledge": offer.spec.knowledge,
@@ -148,16 +148,17 @@ class _Evaluation:
             details=canonical_json(details),
         )
 
-
-def _describe(offer: Offer, prepared: Prepared | None) -> dict[str, object]:
-    described: dict[str, object] = {"parameters": dict(offer.settings), **offer.origin}
-    if prepared is None:
-        return described
-    return {
-        **described,
-        "digest": prepared.digest,
-        "threshold": prepared.deployed.threshold,
-        "threshold_rule": prepared.rule,
-        "false_positive_rate_validation": prepared.false_positive_rate,
-        "validation_images": prepared.validation_images,
-    }
+    def _describe(self, offer: Offer, prepared: Prepared | None) -> dict[str, object]:
+        described: dict[str, object] = {"parameters": dict(offer.settings), **offer.origin}
+        if prepared is None:
+            return described
+        native = any(assault.sweeping for assault in self.bench.assaults)
+        return {
+            **described,
+            "digest": prepared.digest,
+            "searched_in": prepared.search.precision if native else "float32",
+            "threshold": prepared.deployed.threshold,
+            "threshold_rule": prepared.rule,
+            "false_positive_rate_validation": prepared.false_positive_rate,
+            "validation_images": prepared.validation_images,
+        }

@@ -98,3 +98,26 @@ def test_weights_stay_where_they_are() -> None:
         assert list(network.state_dict()) == names
         network(torch.randn(1, 1, 6, 6)).sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_dropout_keeps_its_share_scale_and_gradient(share: float) -> None:
+    torch.manual_seed(0)
+    layer = nn.Dropout(share)
+    inputs = torch.ones(200, 500, requires_grad=True)
+    with faster_layers(layer):
+        output = layer(inputs)
+        output.sum().backward()
+        layer.eval()
+        assert torch.equal(layer(inputs), inputs)
+    dropped = (output == 0).float().mean()
+    assert abs(float(dropped) - share) < 0.01
+    torch.testing.assert_close(output[output != 0].unique(), torch.tensor([1 / (1 - share)]))
+    assert inputs.grad is not None
+    torch.testing.assert_close(inputs.grad, output)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_dropout_of_nothing_or_everything_stays_as_it_is(share: float) -> None:
+    layer = nn.Dropout(share)
+    assert use_faster_layers(layer) == []

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from robench.engine import stopwatch
 from robench.engine.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 def test_inner_work_counts_for_itself_and_the_rest_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: now)
+    monkeypatch.setattr("robench.engine.stopwatch.time.perf_counter", lambda: now)
     watch = Stopwatch(torch.device("cpu"))
     now = 1.0
     with watch.measure("search"):

@@ -161,7 +161,7 @@ def test_the_worst_case_per_image_is_shown_as_a_curve_and_explained(make_summary
     results = {
         ("none", "worst-case", epsilon): (500 - 10 * place, 10 * place, 0) for place, epsilon in enumerate(epsilons)
     }
-    details = {"attacks": {"fgsm": {}, "pgd": {}}}
+    details: dict[str, object] = {"attacks": {"fgsm": {}, "pgd": {}}}
 
     grid = build_grid(make_summary(results, clean={"none": (495, 5, 0)}, details=details))
 
