@@ -62,7 +62,9 @@ SearchPrecision = Annotated[
 ]
 WorstCase = Annotated[
     bool | None,
-    typer.Option("--worst-case", help="Worst case per image over all attacks, iterates and smaller epsilons."),
+    typer.Option(
+        "--worst-case/--each-attack", help="Per image over all attacks, iterates and smaller epsilons, or each attack."
+    ),
 ]
 BatchSize = Annotated[int | None, _whole_number("--batch-size", "Images attacked together; tried out by default.")]
 Trace = Annotated[

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from robench.api.records import Shard
-from robench.errors import StoreError
+from robench.errors import IncompleteError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,5 +70,5 @@ class Savings:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not isinstance(error, StoreError):  # which has just refused these outcomes
+        if not isinstance(error, StoreError | IncompleteError):  # with which these outcomes have just been refused
             self.commit()
