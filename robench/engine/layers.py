@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _FEW_CHANNELS = 4
-"""Below it torch's kernels have too little to vectorise over."""
+_MANY_CHANNELS = 16
+"""Between so few and so many channels torch's kernels leave vectors empty; between few and few, nothing is better."""
 
 _LARGE_PRODUCT = 2**18
 """Weights of a dense layer from which the detour through a convolution is worth its fixed cost."""
@@ -110,7 +111,7 @@ def _convolution(layer: nn.Conv2d) -> Callable[[Tensor], Tensor] | None:
         return None
     (height, width), (down, across) = layer.kernel_size, layer.dilation
     cut = down * (height - 1) - int(layer.padding[0]), across * (width - 1) - int(layer.padding[1])
-    if min(cut) < 0 or min(layer.in_channels, layer.out_channels) > _FEW_CHANNELS:
+    if min(cut) < 0 or not _uneven(layer):
         return None
 
     def forward(images: Tensor) -> Tensor:
@@ -124,6 +125,11 @@ def _convolution(layer: nn.Conv2d) -> Callable[[Tensor], Tensor] | None:
         return functional.conv2d(images, layer.weight, layer.bias, layer.stride, layer.padding, layer.dilation)
 
     return forward
+
+
+def _uneven(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+    fewer, more = sorted((layer.in_channels, layer.out_channels))
+    return fewer <= _FEW_CHANNELS and more >= _MANY_CHANNELS
 
 
 class _FewChannels(torch.autograd.Function):
@@ -182,7 +188,7 @@ def _transposed(layer: nn.ConvTranspose2d) -> Callable[[Tensor], Tensor] | None:
     plain = layer.padding == (0, 0) and layer.output_padding == (0, 0) and layer.dilation == (1, 1)
     if plain and layer.stride != (1, 1):
         return partial(_from_one_pixel, layer)
-    if layer.out_channels > _FEW_CHANNELS or layer.weight.device.type != "cpu":
+    if layer.out_channels > _FEW_CHANNELS or not _uneven(layer) or layer.weight.device.type != "cpu":
         return None
     cut = int(layer.padding[0]), int(layer.padding[1])
     if layer.stride == (1, 1) and layer.output_padding == (0, 0):

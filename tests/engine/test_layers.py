@@ -10,16 +10,16 @@ from robench.engine.layers import faster_layers, use_faster_layers
 
 CASES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "dense": (nn.Linear(1100, 300), (5, 1100)),
-    "from one channel": (nn.Conv2d(1, 8, 5), (2, 1, 9, 11)),
-    "from one channel, dilated": (nn.Conv2d(1, 8, 7, dilation=2, padding=6), (2, 1, 14, 12)),
-    "from three channels, uneven": (nn.Conv2d(3, 8, (3, 5), padding=(1, 3), dilation=(2, 1)), (2, 3, 9, 11)),
-    "to two channels": (nn.Conv2d(8, 2, (3, 5), padding=(1, 3), dilation=(2, 1)), (3, 8, 7, 9)),
-    "without bias": (nn.Conv2d(8, 3, 2, bias=False), (3, 8, 7, 9)),
-    "transposed to one channel": (nn.ConvTranspose2d(8, 1, 3, padding=1), (3, 8, 7, 6)),
-    "transposed, dilated": (nn.ConvTranspose2d(8, 2, (3, 5), padding=(1, 3), dilation=(2, 1)), (3, 8, 7, 7)),
-    "doubling, kernel 4": (nn.ConvTranspose2d(8, 1, 4, stride=2, padding=1), (3, 8, 7, 6)),
-    "doubling, kernel 7": (nn.ConvTranspose2d(8, 3, 7, stride=2, padding=3, output_padding=1), (3, 8, 5, 6)),
-    "doubling, uneven": (nn.ConvTranspose2d(8, 2, (4, 6), stride=2, padding=(1, 2)), (2, 8, 4, 4)),
+    "from one channel": (nn.Conv2d(1, 16, 5), (2, 1, 9, 11)),
+    "from one channel, dilated": (nn.Conv2d(1, 16, 7, dilation=2, padding=6), (2, 1, 14, 12)),
+    "from three channels, uneven": (nn.Conv2d(3, 16, (3, 5), padding=(1, 3), dilation=(2, 1)), (2, 3, 9, 11)),
+    "to two channels": (nn.Conv2d(16, 2, (3, 5), padding=(1, 3), dilation=(2, 1)), (3, 16, 7, 9)),
+    "without bias": (nn.Conv2d(16, 3, 2, bias=False), (3, 16, 7, 9)),
+    "transposed to one channel": (nn.ConvTranspose2d(16, 1, 3, padding=1), (3, 16, 7, 6)),
+    "transposed, dilated": (nn.ConvTranspose2d(16, 2, (3, 5), padding=(1, 3), dilation=(2, 1)), (3, 16, 7, 7)),
+    "doubling, kernel 4": (nn.ConvTranspose2d(16, 1, 4, stride=2, padding=1), (3, 16, 7, 6)),
+    "doubling, kernel 7": (nn.ConvTranspose2d(16, 3, 7, stride=2, padding=3, output_padding=1), (3, 16, 5, 6)),
+    "doubling, uneven": (nn.ConvTranspose2d(16, 2, (4, 6), stride=2, padding=(1, 2)), (2, 16, 4, 4)),
     "from one pixel": (nn.ConvTranspose2d(16, 8, 7, stride=2), (3, 16, 1, 1)),
     "from one pixel, given four": (nn.ConvTranspose2d(16, 8, 7, stride=2), (3, 16, 2, 2)),
 }
@@ -91,8 +91,13 @@ def test_subclasses_hooked_layers_and_own_forwards_keep_their_meaning() -> None:
     torch.testing.assert_close(seen[1], seen[0])
 
 
+def test_layers_with_few_channels_on_both_sides_stay_as_they_are() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Sigmoid(), nn.ConvTranspose2d(3, 1, 4, stride=2, padding=1))
+    assert use_faster_layers(network) == []
+
+
 def test_weights_stay_where_they_are() -> None:
-    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.ConvTranspose2d(4, 1, 4, stride=2, padding=1))
+    network = nn.Sequential(nn.Conv2d(1, 16, 3), nn.ReLU(), nn.ConvTranspose2d(16, 1, 4, stride=2, padding=1))
     names = list(network.state_dict())
     with faster_layers(network):
         assert list(network.state_dict()) == names
