@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from robench.config.request import Overrides
 from robench.session import Session
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
     from robench.api.records import RunSummary
     from robench.engine.progress import Progress
+
+# The first text ever generated in a fresh checkout builds tables for seconds, which is no fault of the test.
+settings.register_profile("robench", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("robench")
 
 THIRD_PARTY = Path(__file__).parent / "third_party"
 
