@@ -26,6 +26,18 @@ class Ascent(Protocol):
     Work is shared where the result is the same: without a random start, the first gradient is that of the image itself
     and serves every epsilon. Rows that have won, if wins are kept, are confirmed with the real defense in float32 and
     leave the batch.
+
+    Example:
+        A margin instead of the cross-entropy, as the ``sweep`` of an ``AttackSpec``::
+
+            def loss(target, images, labels):
+                logits = target.verdict(images).logits
+                own = logits.gather(1, labels[:, None])[:, 0]
+                others = logits.scatter(1, labels[:, None], -torch.inf)
+                return others.amax(1) - own
+
+            def sweep(context):
+                return context.ascend(loss, steps=40, relative_step=0.05, random_start=True)
     """
 
     def __call__(
@@ -41,7 +53,8 @@ class Ascent(Protocol):
         """Attack every image of the batch at each of its epsilons.
 
         Args:
-            loss: What to raise.
+            loss: What to raise: ``loss(target, images, labels)``, one number for each of M rows, (M,), float32, for
+                images of shape (M, C, H, W) and labels of shape (M,). ``target`` answers for these rows.
             steps: Number of gradient steps, at least 1.
             relative_step: Size of a step in units of epsilon.
             random_start: Start from a uniform draw from the ball rather than from the image.

@@ -21,10 +21,14 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
         "device": "ROBENCH_DEVICE",
         "profile": "ROBENCH_PROFILE",
         "batch_size": "ROBENCH_BATCH_SIZE",
+        "engine": "ROBENCH_ENGINE",
+        "search_precision": "ROBENCH_SEARCH_PRECISION",
+        "worst_case": "ROBENCH_WORST_CASE",
     }
 )
 
 _INTEGERS = frozenset({"images", "seed", "batch_size"})
+_SWITCHES = frozenset({"worst_case"})
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,30}")
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -39,8 +43,14 @@ def choices_from_environment(environ: Mapping[str, str]) -> Choices:
     for key, variable in VARIABLES.items():
         text = environ.get(variable, "")
         if text:
-            values[key] = _integer(text, variable) if key in _INTEGERS else text
+            values[key] = _value(environ, key, variable, text)
     return read_choices(values, VARIABLES.__getitem__, VARIABLES)
+
+
+def _value(environ: Mapping[str, str], key: str, variable: str, text: str) -> object:
+    if key in _SWITCHES:
+        return switch(environ, variable)
+    return _integer(text, variable) if key in _INTEGERS else text
 
 
 def switch(environ: Mapping[str, str], variable: str) -> bool:

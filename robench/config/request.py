@@ -28,8 +28,7 @@ P = TypeVar("P")
 DEFAULT_DB = "robench.db"
 DEFAULT_FALSE_POSITIVE_RATE = 0.01  # of a data set that no file lists
 
-_SEARCH_KEYS = ("engine", "search_precision", "worst_case")
-_FLAG_KEYS = ("dataset", "classifier", "defenses", "attacks", "epsilons", *VARIABLES, *_SEARCH_KEYS)
+_FLAG_KEYS = ("dataset", "classifier", "defenses", "attacks", "epsilons", *VARIABLES)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from robench.api import PluginError
 from robench.engine.deploy import BoundTarget
 from robench.engine.seeding import SharedDraws
 
@@ -69,6 +70,9 @@ class SignAscent:
         keep: Keep | None = None,
     ) -> Tensor:
         """Attack every image at each of its epsilons and return the results, shape (N, E, C, H, W)."""
+        if not callable(loss):
+            message = f"the loss to ascend is {loss!r}"
+            raise PluginError(message, "it must be a function of target, images and labels")
         keep = keep or self._keep
         count, epsilons = self._epsilons.shape
         owners = torch.arange(count, device=self._images.device).repeat_interleave(epsilons * restarts)
@@ -123,10 +127,22 @@ class SignAscent:
             self._draws.again()
             target, labels = self._target.select(owned), self._labels[owned]
             inputs = part.detach().requires_grad_(True)
-            (gradient,) = torch.autograd.grad(loss(target, inputs, labels).sum(), inputs)
+            (gradient,) = torch.autograd.grad(_checked(loss(target, inputs, labels), len(part)).sum(), inputs)
             gradients.append(gradient)
             fooled.append(target.fooled(labels))
         return torch.cat(gradients), torch.cat(fooled)
+
+
+def _checked(loss: object, rows: int) -> Tensor:
+    """Return what an attack gives as its loss, if one can climb it."""
+    if not isinstance(loss, torch.Tensor) or loss.shape != (rows,):
+        shape = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
+        message = f"the loss to ascend is {shape}"
+        raise PluginError(message, f"it must be a tensor with one number for each row, here of shape ({rows},)")
+    if not loss.requires_grad:
+        message = "the loss to ascend has no gradient"
+        raise PluginError(message, "it must depend on the images, through a defense that lets gradients pass")
+    return loss
 
 
 class _Rows:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
+from robench.api import PluginError
 from robench.engine.ascent import SignAscent
 from robench.engine.files import replacing
 from robench.engine.precision import searching_precision
 from robench.engine.seeding import ImageStreams
+from robench.errors import RobenchError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +70,7 @@ class BatchSizes:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self._file) as path:
                 path.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
-        except OSError:
+        except (OSError, RobenchError):
             return  # a cache that is read-only costs a second each time
 
 
@@ -78,7 +80,7 @@ def _try_out(search: Deployed, images: Tensor, labels: Tensor) -> int:
         rows = torch.arange(size, device=images.device) % len(images)
         try:
             seconds[size] = _seconds_per_image(search, images[rows], labels[rows])
-        except RuntimeError:  # too large, or a defense without gradients
+        except (RuntimeError, PluginError):  # too large, or a defense without gradients
             break
         if seconds[size] * size > _PATIENCE:
             break

@@ -85,7 +85,8 @@ def worst_case(
             known.lost = _CLEAN
         while standing := [number for number, known in enumerate(bounds) if known.open]:
             places = [bounds[number].next for number in standing]
-            found = runner.outcomes(
+            found = _attack(
+                runner,
                 prepared,
                 assault,
                 [positions[number] for number in standing],
@@ -95,6 +96,21 @@ def worst_case(
             for number, place in zip(standing, places, strict=True):
                 bounds[number].learn(place, by_position[positions[number]])
     return {epsilon: tuple(known.at(place) for known in bounds) for place, epsilon in enumerate(epsilons)}
+
+
+def _attack(
+    runner: Runner,
+    prepared: Prepared,
+    assault: Assault,
+    positions: Sequence[int],
+    epsilons: Sequence[tuple[str, ...]],
+) -> dict[str, tuple[ImageOutcome, ...]]:
+    """Attack, and say which of several attacks it was that broke the rules."""
+    try:
+        return runner.outcomes(prepared, assault, positions, epsilons)
+    except PluginError as error:
+        message = f"attack {assault.name}: {error.message}"
+        raise PluginError(message, error.hint) from error
 
 
 def run_sweep(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ class Tracer:
         except OSError as error:
             message = f"--trace {self._folder}: {error.strerror or error}"
             raise UsageError(message, "name a folder that you can write to") from error
+        os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # its start and stop are of no interest
         kinds = [torch.profiler.ProfilerActivity.CPU]
         if self._device.type == "cuda":
             kinds.append(torch.profiler.ProfilerActivity.CUDA)
@@ -58,12 +60,19 @@ class Tracer:
         try:
             yield
         finally:
-            self._write_trace()
-            shares = self.watch.shares()
-            table = {kind: {"seconds": seconds, "share": share} for kind, (seconds, share) in shares.items()}
-            (self._folder / "time.json").write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
-            for kind, (seconds, share) in sorted(shares.items(), key=lambda item: -item[1][0]):
-                progress.note(f"{kind:>8} {seconds:9.2f} s {100 * share:5.1f} %")
+            if self._batches == 0:
+                self._profiler.stop()
+                progress.note("nothing was left to attack: no trace is written")
+            else:
+                self._write_trace()
+                self._write_table(self._folder, progress)
+
+    def _write_table(self, folder: Path, progress: Progress) -> None:
+        shares = self.watch.shares()
+        table = {kind: {"seconds": seconds, "share": share} for kind, (seconds, share) in shares.items()}
+        (folder / "time.json").write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+        for kind, (seconds, share) in sorted(shares.items(), key=lambda item: -item[1][0]):
+            progress.note(f"{kind:>8} {seconds:9.2f} s {100 * share:5.1f} %")
 
     def batch_done(self) -> None:
         """Count a batch; after a few the trace is closed, and only the table goes on."""

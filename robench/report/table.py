@@ -25,10 +25,7 @@ _MISSING: Cell = ("-",)
 _MOST_EPSILONS = 6
 """A sweep with more of them shows its largest and its worst; JSON, CSV and the store have all."""
 
-_MEANING = (
-    "robust accuracy: correct or rejected; clean: correct only; 95 % Wilson intervals; all in %",
-    "rej: share rejected; worst: the epsilon of the sweep with the least robust accuracy",
-)
+_MEANING = "robust accuracy: correct or rejected; clean: correct only; 95 % Wilson intervals; all in %"
 _UPPER_BOUNDS = {
     "naive": "naive: the attack does not know the detector or the selection",
     "oblivious": "oblivious: the attack knows the classifier only, not the defense",
@@ -76,7 +73,7 @@ def build_grid(summary: RunSummary) -> Grid:
         warnings=tuple(_warnings(summary)),
         header=("attack", *summary.defenses),
         rows=tuple(_rows(summary)),
-        notes=(*_MEANING, *_caveats(summary), *_failures(summary), *provenance_lines(summary.details)),
+        notes=(_MEANING, *_words(summary), *_caveats(summary), *_failures(summary), *provenance_lines(summary.details)),
     )
 
 
@@ -164,10 +161,21 @@ def _figures(row: CleanRow | ResultRow | WorstRow, images: int, rejects: bool) -
     return cell if row.n == images else (*cell, f"(n={row.n})")
 
 
+def _words(summary: RunSummary) -> Iterator[str]:
+    worst = (
+        "" if summary.attacks == (WORST_CASE,) else "; worst: the epsilon of the sweep with the least robust accuracy"
+    )
+    yield f"rej: share rejected{worst}"
+    most = max((len(sweep.epsilons) for sweep in _sweeps(summary)), default=0)
+    if most > _MOST_EPSILONS:
+        yield f"not all {most} epsilons have a row here: csv and json have them"
+
+
 def _caveats(summary: RunSummary) -> Iterator[str]:
     if WORST_CASE in summary.attacks:
         names = summary.details.get("attacks")
-        tried = f"any of {', '.join(names)}" if isinstance(names, Mapping) and names else "any attack"
+        listed = tuple(names) if isinstance(names, Mapping) else ()
+        tried = f"any of {', '.join(listed)}" if len(listed) > 1 else listed[0] if listed else "any attack"
         yield f"{WORST_CASE}: an image is lost where {tried} fooled the defense at this or a smaller epsilon listed"
     known = {row.knowledge for row in summary.results}
     for knowledge, meaning in _UPPER_BOUNDS.items():

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from robench.session.workbench import Workbench
     from robench.storage.store import ResultStore
 
-_WORST_CASE_BATCHES = 4
-"""How many batches of images the search for the worst case begins with; ever fewer images are left."""
-
 
 class Filling:
     """Fills what is missing of one run.
@@ -129,8 +126,8 @@ def _batches(
     for position in sorted(lacking):
         groups.setdefault(tuple(lacking[position]), []).append(position)
     for epsilons, positions in groups.items():
-        # The worst case begins with all images at one epsilon each, and ever fewer of them are left.
-        count = _WORST_CASE_BATCHES * size if sweep.worst_case else max(1, size // len(epsilons))
+        # In the worst case every image is at one epsilon at a time.
+        count = size if sweep.worst_case else max(1, size // len(epsilons))
         for start in range(0, len(positions), count):
             yield positions[start : start + count], epsilons
 

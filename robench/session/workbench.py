@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from robench.api import DataContext
+from robench.api import DataContext, UsageError
 from robench.config.parameters import canonical
 from robench.engine.batching import BatchSizes
 from robench.engine.data import Splits
@@ -44,6 +44,9 @@ class Workbench:
         self.defenses = [self._offer(catalog.defense(name)) for name in request.defenses]
         self.attacks = [self._offer(catalog.attack(name)) for name in request.attacks]
         self.assaults = [choose_form(offer, request.engine, worst_case=request.worst_case) for offer in self.attacks]
+        if request.engine == "foolbox" and request.search_precision in {"tf32", "bfloat16"}:
+            message = f"--search-precision {request.search_precision}: --engine foolbox searches on the defense itself"
+            raise UsageError(message, "leave one of them out")
         self.splits = Splits(catalog.dataset(request.dataset).spec, data_context(request, progress))
         settings = Settings(
             profile=request.profile,

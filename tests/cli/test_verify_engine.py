@@ -65,3 +65,12 @@ def test_a_trace_that_cannot_be_written_is_refused(program: Program) -> None:
     done = program(*program.toy_run, "--trace", "taken")
     assert done.returncode == 2
     assert "--trace taken: " in done.stderr
+
+
+def test_a_finished_run_does_not_overwrite_a_trace(program: Program) -> None:
+    program(*program.toy_run, "--trace", "traces")
+    before = (program.folder / "traces" / "time.json").read_text()
+    again = program(*program.toy_run, "--trace", "traces")
+    assert again.returncode == 0
+    assert "nothing was left to attack: no trace is written" in again.stderr
+    assert (program.folder / "traces" / "time.json").read_text() == before

@@ -123,6 +123,9 @@ def test_every_variable_is_heard_and_an_empty_one_is_not_set() -> None:
         "ROBENCH_DEVICE": "cpu",
         "ROBENCH_PROFILE": "paper",
         "ROBENCH_BATCH_SIZE": "9",
+        "ROBENCH_ENGINE": "foolbox",
+        "ROBENCH_SEARCH_PRECISION": "float32",
+        "ROBENCH_WORST_CASE": "1",
         "ROBENCH_DB": "y.db",
         "ROBENCH_DATA": "d",
         "ROBENCH_CACHE": "c",
@@ -131,6 +134,7 @@ def test_every_variable_is_heard_and_an_empty_one_is_not_set() -> None:
     request = resolve(environ=environ)
     assert (request.dataset, request.classifier, request.images, request.seed) == ("cifar10", "mine", 7, 8)
     assert (request.device, request.profile, request.batch_size) == ("cpu", "paper", 9)
+    assert (request.engine, request.search_precision, request.worst_case) == ("foolbox", "float32", True)
     assert (request.db, request.data_dir, request.cache_dir, request.offline) == ("y.db", Path("d"), Path("c"), True)
     assert resolve(environ=dict.fromkeys(environ, "")) == resolve()
 
@@ -208,6 +212,9 @@ def test_an_impossible_flag_is_named(flags: dict[str, object], message: str) -> 
         ("ROBENCH_BATCH_SIZE", "-1", "ROBENCH_BATCH_SIZE: -1 is too small"),
         ("ROBENCH_DEVICE", "tpu", 'ROBENCH_DEVICE: "tpu" is not one of'),
         ("ROBENCH_PROFILE", "x", 'ROBENCH_PROFILE: "x" is not one of'),
+        ("ROBENCH_ENGINE", "x", 'ROBENCH_ENGINE: "x" is not one of native, foolbox'),
+        ("ROBENCH_SEARCH_PRECISION", "bf16", 'ROBENCH_SEARCH_PRECISION: "bf16" is not one of'),
+        ("ROBENCH_WORST_CASE", "maybe", 'ROBENCH_WORST_CASE: "maybe" is neither 1 nor 0'),
         ("ROBENCH_OFFLINE", "maybe", 'ROBENCH_OFFLINE: "maybe" is neither 1 nor 0'),
     ],
 )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robench.api import ImageRandom, Target, Verdict
+from robench.api import ImageRandom, PluginError, Target, Verdict
 from robench.engine.ascent import SignAscent
 from robench.engine.deploy import BoundTarget, Deployed
 from robench.engine.seeding import ImageStreams
@@ -164,3 +164,18 @@ def test_every_row_stays_in_its_ball_and_in_the_unit_interval() -> None:
     assert bool(((found - images[:, None]).abs().flatten(2).amax(2) <= epsilons + 1e-6).all())
     assert float(found.min()) >= 0
     assert float(found.max()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("loss", "complaint"),
+    [
+        ("cross-entropy", "the loss to ascend is 'cross-entropy'; it must be a function"),
+        (lambda target, images, labels: 1.0, r"is float; it must be a tensor .* of shape \(6,\)"),
+        (lambda target, images, labels: images.sum(), r"is \(\); it must be a tensor .* of shape \(6,\)"),
+        (lambda target, images, labels: labels.float(), "has no gradient; it must depend on the images"),
+    ],
+)
+def test_a_loss_that_cannot_be_climbed_is_refused_by_name(loss: object, complaint: str) -> None:
+    deployed, images, labels = setting()
+    with pytest.raises(PluginError, match=complaint):
+        ascent(deployed, images, labels, grid(0.1))(loss, steps=1, relative_step=1.0)  # type: ignore[arg-type]

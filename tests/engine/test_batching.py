@@ -104,4 +104,7 @@ def test_a_damaged_file_is_only_a_lost_memory(tmp_path: Path, content: str) -> N
 def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("", encoding="utf-8")
-    assert BatchSizes(blocked / "sizes.json").find(deployed(Linear()), "key", IMAGES, LABELS) in {100, 200, 400}
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for file in (blocked / "sizes.json", folder):
+        assert BatchSizes(file).find(deployed(Linear()), "key", IMAGES, LABELS) in {100, 200, 400}

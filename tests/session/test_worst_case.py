@@ -70,3 +70,16 @@ def test_tf32_is_refused_on_a_cpu_before_anything_is_written(lab: ToyLab) -> Non
     with pytest.raises(UsageError, match="--search-precision tf32: there is no such format on cpu"):
         lab.run(search_precision="tf32")
     assert not (lab.folder / "toys.db").exists()
+
+
+def test_the_library_does_not_search_in_a_reduced_format(lab: ToyLab) -> None:
+    with pytest.raises(
+        UsageError, match="--search-precision bfloat16: --engine foolbox searches on the defense itself"
+    ):
+        lab.run(engine="foolbox", search_precision="bfloat16")
+
+
+def test_the_attack_that_breaks_the_rules_is_named_in_the_worst_case(lab: ToyLab) -> None:
+    summary = lab.run(defenses=("none",), attacks=("fgsm", "broken-ball"), epsilons="0.01", worst_case=True)
+    (reason,) = {row.reason for row in summary.failures}
+    assert "attack broken-ball: " in reason
