@@ -51,7 +51,7 @@ class Tracer:
         except OSError as error:
             message = f"--trace {self._folder}: {error.strerror or error}"
             raise UsageError(message, "name a folder that you can write to") from error
-        os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # its start and stop are of no interest
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # its start and stop are of no interest
         kinds = [torch.profiler.ProfilerActivity.CPU]
         if self._device.type == "cuda":
             kinds.append(torch.profiler.ProfilerActivity.CUDA)
