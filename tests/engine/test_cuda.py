@@ -74,9 +74,10 @@ def test_the_ascent_does_not_wait_for_the_device() -> None:
     ascend(cross_entropy, steps=3, relative_step=0.2)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        ascend(cross_entropy, steps=10, relative_step=0.2)
+        found = ascend(cross_entropy, steps=10, relative_step=0.2)  # raises where it waits
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert found.shape == (6, 2, 1, 8, 8)
 
 
 class Answering(nn.Module):
