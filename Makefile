@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/installed
-	$(BIN)/robench run --defense none --defense magnet --defense puvae --defense puvae-detect --attack fgsm --attack pgd
+	$(BIN)/robench run --images 100
 	$(BIN)/robench report
 
 # One process per core and one thread per process: more would fight over the cores.

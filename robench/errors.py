@@ -6,6 +6,7 @@ They are caught once, in ``robench.cli.main``; every other exception is a defect
 from __future__ import annotations
 
 import difflib
+import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -66,3 +67,9 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     if close:
         return f'did you mean "{close[0]}"?'
     return f"known: {', '.join(names)}" if names else "there is none"
+
+
+def describe_exception(error: BaseException) -> str:
+    """Return one line with type, message and the place where a plugin's exception was raised."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno}, in {frame.name})"

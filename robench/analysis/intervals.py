@@ -10,11 +10,14 @@ import math
 from statistics import NormalDist
 
 
-def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson(successes: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Bound a share by the score interval, whose coverage is close to ``confidence`` on average.
 
+    It bounds the mean of values in [0, 1] as well: they vary no more than trials of the same mean do, so the interval
+    is then rather too wide than too narrow.
+
     Args:
-        successes: Number of successes, 0 to ``n``.
+        successes: Number of successes, or sum of values, 0 to ``n``.
         n: Number of trials, at least 1.
         confidence: Two-sided level, strictly between 0 and 1.
 
@@ -33,10 +36,8 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
     scale = 1 + z * z / n
     centre = (share + z * z / (2 * n)) / scale
     reach = z / scale * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    # The bounds at no and at only successes are exact in theory, but not in floating point.
-    low = 0.0 if successes == 0 else centre - reach
-    high = 1.0 if successes == n else centre + reach
-    return low, high
+    # The bounds hold the share and lie in [0, 1] in theory, but not in floating point.
+    return min(share, max(0.0, centre - reach)), max(share, min(1.0, centre + reach))
 
 
 def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -65,7 +66,7 @@ def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     return low, high
 
 
-def _check(successes: int, n: int, confidence: float) -> None:
+def _check(successes: float, n: int, confidence: float) -> None:
     if n < 1:
         message = f"a share of {n} trials has no interval"
         raise ValueError(message)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from robench.analysis.intervals import wilson
 from robench.api.records import (
     CLEAN,
+    REJECTION,
     CellCounts,
     CleanRow,
     FailureRow,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-def summarise(run: Run, counts: Sequence[CellCounts]) -> RunSummary:
+def summarise(run: Run, counts: Sequence[CellCounts], members: Sequence[CellCounts] = ()) -> RunSummary:
     """Compute accuracies, intervals and worst cases of a run, finished or not.
 
     A cell without outcomes gets no row; it makes the summary incomplete, and a failure row says why if it failed.
@@ -32,6 +33,7 @@ def summarise(run: Run, counts: Sequence[CellCounts]) -> RunSummary:
     Args:
         run: The request.
         counts: All its cells in the order of the request, those without outcomes included.
+        members: Cells of the members of its ensembles, of which only those that failed are told.
 
     Returns:
         Rows by defense, then attack, both in the order of ``counts``, then by epsilon, ascending.
@@ -54,9 +56,10 @@ def summarise(run: Run, counts: Sequence[CellCounts]) -> RunSummary:
         attacks=tuple(dict.fromkeys(count.cell.attack for count in counts if count.cell.attack != CLEAN)),
         clean=tuple(_clean_row(count) for count in judged if count.cell.attack == CLEAN),
         results=results,
-        worst=_worst_rows(results),
-        failures=tuple(_failure_row(count) for count in ordered if count.failure),
-        details=_parse_details(run),
+        # Who wants an image rejected does not try to fool: that is no worst case.
+        worst=_worst_rows(tuple(row for row in results if row.attack != REJECTION)),
+        failures=tuple(_failure_row(count) for count in (*ordered, *members) if count.failure),
+        details=parse_details(run),
     )
 
 
@@ -66,6 +69,13 @@ def _check(count: CellCounts, images: int) -> None:
         message = (
             f"cell {count.cell.key}: {count.correct} correct, {count.wrong} wrong and {count.rejected} rejected "
             f"are not {count.n} outcomes of {images} images"
+        )
+        raise ValueError(message)
+    # Not all three at once: sums of many shares are rounded.
+    if not 0 <= count.fooled <= count.n or not 0 <= count.rejected_share <= count.n:
+        message = (
+            f"cell {count.cell.key}: shares of {count.fooled} wrong and {count.rejected_share} rejected draws "
+            f"are not those of {count.n} outcomes"
         )
         raise ValueError(message)
 
@@ -88,11 +98,12 @@ def _places(names: list[str]) -> dict[str, int]:
 
 
 def _clean_row(count: CellCounts) -> CleanRow:
-    low, high = wilson(count.correct, count.n)
+    correct = max(0.0, count.n - count.fooled - count.rejected_share)
+    low, high = wilson(correct, count.n)
     return CleanRow(
         defense=count.cell.defense,
         n=count.n,
-        accuracy=count.correct / count.n,
+        accuracy=correct / count.n,
         accuracy_low=low,
         accuracy_high=high,
         correct=count.correct,
@@ -102,7 +113,7 @@ def _clean_row(count: CellCounts) -> CleanRow:
 
 
 def _result_row(count: CellCounts) -> ResultRow:
-    robust = count.correct + count.rejected
+    robust = count.n - count.fooled
     low, high = wilson(robust, count.n)
     return ResultRow(
         defense=count.cell.defense,
@@ -144,7 +155,12 @@ def _failure_row(count: CellCounts) -> FailureRow:
     return FailureRow(defense=cell.defense, attack=cell.attack, epsilon=cell.epsilon, reason=count.failure)
 
 
-def _parse_details(run: Run) -> Mapping[str, object]:
+def parse_details(run: Run) -> Mapping[str, object]:
+    """Return the provenance of a run.
+
+    Raises:
+        StoreError: It is not a JSON object.
+    """
     problem = f"run {run.id}: its provenance is not a JSON object"
     hint = "the store was altered; run the same command on a new one"
     try:

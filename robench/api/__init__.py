@@ -3,13 +3,21 @@
 Importing this package loads neither torch nor numpy; tensors and arrays appear in annotations only.
 """
 
-from robench.api.ascent import Ascent, Keep, Loss
-from robench.api.contexts import AttackContext, DataContext, FitContext, ModelContext, NoParameters, SweepContext
+from robench.api.ascent import Ascent, Direction, Keep, Loss, Trial
+from robench.api.contexts import (
+    AttackContext,
+    DataContext,
+    FitContext,
+    ModelContext,
+    NoParameters,
+    References,
+    SweepContext,
+)
 from robench.api.data import SPLIT_NAMES, Split, SplitName
 from robench.api.hooks import hookimpl
 from robench.api.randomness import ImageRandom
-from robench.api.specs import AttackSpec, ClassifierSpec, DatasetSpec, DefenseSpec, Knowledge
-from robench.api.target import Budget, Target, Verdict
+from robench.api.specs import AttackSpec, ClassifierSpec, DatasetSpec, DefenseSpec, Effort, Goal, Knowledge
+from robench.api.target import Budget, Candidate, Candidates, Target, Verdict
 from robench.api.training import Network, Recipe
 from robench.errors import DataError, PluginError, RobenchError, UsageError
 
@@ -22,12 +30,17 @@ __all__ = [
     "AttackContext",
     "AttackSpec",
     "Budget",
+    "Candidate",
+    "Candidates",
     "ClassifierSpec",
     "DataContext",
     "DataError",
     "DatasetSpec",
     "DefenseSpec",
+    "Direction",
+    "Effort",
     "FitContext",
+    "Goal",
     "ImageRandom",
     "Keep",
     "Knowledge",
@@ -37,11 +50,13 @@ __all__ = [
     "NoParameters",
     "PluginError",
     "Recipe",
+    "References",
     "RobenchError",
     "Split",
     "SplitName",
     "SweepContext",
     "Target",
+    "Trial",
     "UsageError",
     "Verdict",
     "hookimpl",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from robench.api.ascent import Ascent
+    from robench.api.ascent import Ascent, Trial
     from robench.api.randomness import ImageRandom
     from robench.api.target import Budget, Target
 
@@ -92,6 +92,19 @@ class FitContext:
 
 
 @dataclass(frozen=True, kw_only=True)
+class References:
+    """Clean images that the attacker has of the task: some validation images of every class, never under attack.
+
+    Attributes:
+        images: Shape (R, C, H, W), float32, in [0, 1], on the device of the evaluation. Not to be written to.
+        labels: Shape (R,), int64.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
 class AttackContext(Generic[P]):
     """One batch for an attack that takes one epsilon at a time.
 
@@ -102,6 +115,7 @@ class AttackContext(Generic[P]):
         budget: How far each image may be moved.
         random: One stream per image of the batch.
         parameters: An instance of the ``parameters`` class of the spec.
+        references: Clean images to start from or to aim at.
     """
 
     target: Target
@@ -110,6 +124,7 @@ class AttackContext(Generic[P]):
     budget: Budget
     random: ImageRandom
     parameters: P
+    references: References
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +139,8 @@ class SweepContext(Generic[P]):
         random: One stream per image of the batch, whatever its epsilons.
         parameters: An instance of the ``parameters`` class of the spec.
         ascend: Robench's own gradient ascent on this batch.
+        trial: What has been tried on this batch and has won.
+        references: Clean images to start from or to aim at.
     """
 
     target: Target
@@ -133,3 +150,5 @@ class SweepContext(Generic[P]):
     random: ImageRandom
     parameters: P
     ascend: Ascent
+    trial: Trial
+    references: References

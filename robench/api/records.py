@@ -15,7 +15,17 @@ CLEAN = "clean"
 WORST_CASE = "worst-case"
 """Name under which the worst case per image over several attacks and all smaller epsilons is recorded."""
 
+ADAPTIVE = "adaptive"
+"""Name under which an ensemble of adaptive attacks is recorded, each on the images that still stand."""
+
+REJECTION = "rejection"
+"""Name under which the smallest epsilon at which an image can be made to be rejected is searched for."""
+
+COMPOSITES = (WORST_CASE, ADAPTIVE, REJECTION)
+"""Names under which several attacks, the members of an ensemble, are recorded as one."""
+
 RunStatus = Literal["running", "interrupted", "complete", "failed"]
+FindingStatus = Literal["PASS", "WARN", "FAIL"]
 
 
 class Outcome(StrEnum):
@@ -24,6 +34,22 @@ class Outcome(StrEnum):
     CORRECT = "correct"
     WRONG = "wrong"
     REJECTED = "rejected"
+
+    @classmethod
+    def of_draws(cls, draws: int, wrong: int, rejected: int) -> Outcome:
+        """Decide by majority what several judgements of one image come to.
+
+        Args:
+            draws: Number of judgements, at least 1.
+            wrong: How many of them were wrong and accepted.
+            rejected: How many were rejected.
+
+        Returns:
+            Wrong if more than half are. Else rejected or correct, whichever there is more of; correct where they tie.
+        """
+        if 2 * wrong > draws:
+            return cls.WRONG
+        return cls.REJECTED if rejected > draws - wrong - rejected else cls.CORRECT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +61,12 @@ class ImageOutcome:
         image: Index of the image in the test split.
         label: True class.
         prediction: Class with the largest logit, also where the image is rejected.
-        outcome: Correct, wrong or rejected.
+        outcome: Correct, wrong or rejected, as ``Outcome.of_draws`` decides.
         score: Rejection score; None from a defense that never rejects.
+        draws: How often the image was judged, each time on fresh draws; 1 where the defense draws nothing, or was
+            asked only once.
+        draws_wrong: How many of them were wrong and accepted, 0 to ``draws``.
+        draws_rejected: How many of them were rejected, 0 to ``draws - draws_wrong``.
     """
 
     position: int
@@ -45,6 +75,14 @@ class ImageOutcome:
     prediction: int
     outcome: Outcome
     score: float | None
+    draws: int
+    draws_wrong: int
+    draws_rejected: int
+
+    @property
+    def fooled(self) -> float:
+        """Share of the draws that were wrong and accepted, in [0, 1]."""
+        return self.draws_wrong / self.draws
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +92,13 @@ class Shard:
     Attributes:
         outcomes: Distinct positions, not necessarily adjacent.
         seconds: Wall time of search and judgement.
+        queries: Images that went through the defense during the search, counted in forward passes.
         environment: Versions and hardware, as JSON text.
     """
 
     outcomes: tuple[ImageOutcome, ...]
     seconds: float
+    queries: int
     environment: str
 
 
@@ -67,7 +107,7 @@ class Cell:
     """Everything that determines the outcome of an image, and nothing else.
 
     That is dataset x classifier x defense x attack x epsilon with all digests. Runs that ask for the same cell share
-    its outcomes.
+    its outcomes. The cells of an ensemble are complete; those of its members hold only what they were really tried on.
 
     Attributes:
         key: SHA-256 over all other fields, as hexadecimal text.
@@ -80,6 +120,12 @@ class Cell:
         seed: Seed of the run.
         device: ``cpu`` or ``cuda``.
         settings: All parameters, calibration and code digests, as canonical JSON text.
+        subject: SHA-256 over what is evaluated, whatever attacks it: data, classifier and defense with their digests,
+            parameters, code and threshold. Wins of different runs, seeds and attacks are wins over one subject. Empty
+            where it is unknown.
+        stochastic: Whether the defense may answer the same image differently.
+        ensemble: Shared by the cells of an ensemble and of its members; empty for an attack on its own.
+        member: Whether the attack is a member of that ensemble.
     """
 
     key: str
@@ -96,6 +142,10 @@ class Cell:
     seed: int
     device: str
     settings: str
+    subject: str
+    stochastic: bool
+    ensemble: str
+    member: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +185,10 @@ class CellCounts:
     Attributes:
         cell: Which cell.
         n: Images judged so far; the run is complete for this cell when it equals the run's ``images``.
-        correct, wrong, rejected: They sum to ``n``.
+        correct, wrong, rejected: Images by outcome; they sum to ``n``.
+        fooled, rejected_share: Sums over the images of the share of their draws that were wrong, or rejected; equal to
+            ``wrong`` and ``rejected`` where every image was judged once.
+        seconds, queries: Sums over all shards of the cell, of which some may go beyond the run's images.
         failure: Why the cell failed; empty when it did not.
     """
 
@@ -144,12 +197,91 @@ class CellCounts:
     correct: int
     wrong: int
     rejected: int
+    fooled: float
+    rejected_share: float
+    seconds: float
+    queries: int
     failure: str
 
 
 @dataclass(frozen=True, kw_only=True)
+class Win:
+    """The smallest epsilon at which an image of a subject was judged wrong.
+
+    Attributes:
+        image: Index of the image in the test split.
+        epsilon: Exact decimal text; ``0`` where the image is wrong as it is.
+        attack: Name of the attack that won; ``clean`` where none was needed.
+    """
+
+    image: int
+    epsilon: str
+    attack: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one diagnostic found out about the evaluation of a defense.
+
+    Attributes:
+        name: Of the diagnostic.
+        status: ``PASS``, ``WARN`` or ``FAIL``.
+        number: What was measured, for people.
+        meaning: What follows from it.
+        mend: What to do about it; empty where there is nothing to do.
+    """
+
+    name: str
+    status: FindingStatus
+    number: str
+    meaning: str
+    mend: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One figure of an evaluation with its 95 % interval.
+
+    Attributes:
+        epsilon: Decimal text; empty for what is not about one epsilon.
+        name: Of the metric, such as ``strict robust accuracy``.
+        value, low, high: Shares in [0, 1], or epsilons; None for infinity, more than the largest epsilon tried.
+        n: Number of images.
+    """
+
+    epsilon: str
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """An evaluation card: what can be said of a defense on one page.
+
+    Attributes:
+        defense: Name.
+        created: UTC, ISO 8601.
+        verdict: The one word or sentence that sums it up.
+        lines: Ten lines, each with its name and its text.
+        metrics: The figures behind them.
+    """
+
+    defense: str
+    created: str
+    verdict: str
+    lines: tuple[tuple[str, str], ...]
+    metrics: tuple[Metric, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class CleanRow:
-    """A defense on clean images. ``accuracy`` is strict: a rejected clean image is an error."""
+    """A defense on clean images. ``accuracy`` is strict: a rejected clean image is an error.
+
+    It is the mean over the images of the share of draws that are correct.
+    """
 
     defense: str
     n: int
@@ -165,6 +297,7 @@ class CleanRow:
 class ResultRow:
     """A defense under one attack at one epsilon. ``accuracy`` is robust accuracy: correct or rejected.
 
+    It is the mean over the images of the share of draws that are not wrong.
     ``accuracy_low`` and ``accuracy_high`` bound the Wilson interval at 95 %.
     """
 
@@ -217,6 +350,7 @@ class RunSummary:
         defenses, attacks: Names, in the order of the request; ``clean`` is not among the attacks.
         clean, results, worst, failures: Rows in the order of the request, epsilons ascending.
         details: ``run.details``, parsed.
+        cards: The newest evaluation card of each defense that has one, in the order of the request.
     """
 
     run: Run
@@ -229,3 +363,4 @@ class RunSummary:
     worst: tuple[WorstRow, ...]
     failures: tuple[FailureRow, ...]
     details: Mapping[str, object]
+    cards: tuple[Card, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 if TYPE_CHECKING:
@@ -12,12 +12,19 @@ if TYPE_CHECKING:
 
     from robench.api.contexts import AttackContext, DataContext, FitContext, ModelContext, SweepContext
     from robench.api.data import Split, SplitName
+    from robench.api.target import Target
     from robench.api.training import Network
 
 P = TypeVar("P")
 
 Knowledge = Literal["oblivious", "naive", "adaptive"]
 """What an attack knows: the classifier only; the deployed composite as one function; the defense's parts as well."""
+
+Effort = Literal["quick", "standard", "thorough"]
+"""How much an ensemble of attacks may cost: seconds, minutes or hours for some hundred images on two cores."""
+
+Goal = Literal["wrong", "rejected"]
+"""What an attack is after: an accepted wrong class, or a rejection."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +87,9 @@ class DefenseSpec(Generic[P]):
             have the engine calibrate it on the scores.
         rejecting: Whether verdicts carry a score.
         stochastic: Whether the same image may get another answer.
+        selecting: Whether it takes the best of one candidate per class and shows them to attacks. The module then has a
+            method ``candidates`` with the arguments of ``forward``, which returns ``Candidates``; its verdict is the
+            candidate of least error, which is the score if it rejects.
     """
 
     name: str
@@ -91,6 +101,7 @@ class DefenseSpec(Generic[P]):
     fit: Callable[[FitContext], float | None] | None = None
     rejecting: bool = False
     stochastic: bool = False
+    selecting: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +121,12 @@ class AttackSpec(Generic[P]):
         run: Returns the attacked images, shape (N, C, H, W), float32, within ``budget.epsilon`` of the originals in
             every pixel and in [0, 1].
         sweep: The same for every epsilon of every image, shape (N, E, C, H, W).
+        goal: What it is after. The engine records every outcome, whatever the goal.
+        effort: The least effort at which ``--attack adaptive`` includes it; None if never. Only attacks that keep their
+            first win belong there: see ``Keep``.
+        cost: Roughly how many passes, forward and backward, one image takes. Ensembles run the cheapest first.
+        presets: What an effort makes of the parameters; what a user sets wins over it.
+        suits: Whether an ensemble runs it against this defense, as seen before any image; against all if None.
     """
 
     name: str
@@ -119,3 +136,8 @@ class AttackSpec(Generic[P]):
     parameters: type[P]
     run: Callable[[AttackContext[P]], Tensor] | None = None
     sweep: Callable[[SweepContext[P]], Tensor] | None = None
+    goal: Goal = "wrong"
+    effort: Effort | None = None
+    cost: float = 1.0
+    presets: Mapping[Effort, Mapping[str, object]] = field(default_factory=dict)
+    suits: Callable[[Target], bool] | None = None

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
 
 
@@ -21,6 +23,35 @@ class Verdict:
 
     logits: Tensor
     score: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One of the answers that a selecting defense chooses from, for each image of a batch.
+
+    Attributes:
+        images: Shape (N, C, H, W), float32: what is classified.
+        logits: Shape (N, K), float32: of ``images``.
+        error: Shape (N,), float32: the least one is chosen. It is the rejection score, if the defense has one.
+    """
+
+    images: Tensor
+    logits: Tensor
+    error: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """What a selecting defense chooses from: one candidate for each class.
+
+    Attributes:
+        errors: Shape (N, K), float32, of all candidates, without gradient.
+        take: ``take(choice)`` returns the candidates of these classes, shape (N,), int64. Gradients pass from them to
+            the images. All candidates of one answer share its random draws.
+    """
+
+    errors: Tensor
+    take: Callable[[Tensor], Candidate]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +81,14 @@ class Target(Protocol):
         """Scores above it are rejected; None for a defense that never rejects."""
 
     @property
+    def stochastic(self) -> bool:
+        """Whether the same image may get another answer."""
+
+    @property
+    def selecting(self) -> bool:
+        """Whether the defense shows what it chooses from, see ``candidates``."""
+
+    @property
     def classifier(self) -> nn.Module:
         """The undefended classifier: images -> logits, shape (N, K)."""
 
@@ -65,6 +104,16 @@ class Target(Protocol):
 
     def verdict(self, images: Tensor) -> Verdict:
         """Ask the defense itself; a stochastic one draws afresh at each call."""
+
+    def candidates(self, images: Tensor) -> Candidates:
+        """Ask a selecting defense for what it chooses from; a stochastic one draws afresh at each call.
+
+        Raises:
+            PluginError: If the defense is not ``selecting``.
+        """
+
+    def calm(self) -> Target:
+        """Return the same defense with every random draw at its mean: 0 of a normal, 1/2 of a uniform one."""
 
     def select(self, rows: Tensor) -> Target:
         """Return the same defense for some images of the batch, in any order, each as often as wanted.

@@ -8,9 +8,12 @@ from typing import Annotated
 import typer
 
 from robench import __version__
+from robench.cli.compare import compare
+from robench.cli.diagnose import diagnose
 from robench.cli.doctor import doctor
 from robench.cli.init import init
 from robench.cli.plugins import plugins_app
+from robench.cli.replay import replay
 from robench.cli.report import report
 from robench.cli.run import run
 from robench.cli.runs import runs_app
@@ -31,6 +34,9 @@ app = typer.Typer(
 app.command()(run)
 app.command()(train)
 app.command()(report)
+app.command()(compare)
+app.command()(replay)
+app.command()(diagnose)
 app.command()(verify_engine)
 app.add_typer(runs_app, name="runs")
 app.add_typer(plugins_app, name="plugins")

@@ -66,6 +66,13 @@ WorstCase = Annotated[
         "--worst-case/--each-attack", help="Per image over all attacks, iterates and smaller epsilons, or each attack."
     ),
 ]
+Budget = Annotated[
+    str | None,
+    typer.Option("--budget", metavar="NAME", help="Cost of the attack adaptive: quick, standard or thorough."),
+]
+KeepExamples = Annotated[
+    bool, typer.Option("--keep-examples", help="Write the attacked images beside the store, for robench replay.")
+]
 BatchSize = Annotated[int | None, _whole_number("--batch-size", "Images attacked together; tried out by default.")]
 Trace = Annotated[
     Path | None,

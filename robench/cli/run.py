@@ -21,6 +21,8 @@ def run(
     db: options.Db = None,
     data_dir: options.DataDir = None,
     worst_case: options.WorstCase = None,
+    budget: options.Budget = None,
+    keep_examples: options.KeepExamples = False,
     engine: options.Engine = None,
     search_precision: options.SearchPrecision = None,
     batch_size: options.BatchSize = None,
@@ -53,6 +55,8 @@ def run(
         engine=engine,
         search_precision=search_precision,
         worst_case=worst_case,
+        budget=budget,
+        keep_examples=keep_examples,
         trace=trace,
     )
     with stdout_for_results_only():

@@ -13,9 +13,12 @@ from robench.errors import UsageError, suggestion
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from robench.api import Effort
+
 PROFILES = ("quick", "paper")
 CALIBRATIONS = ("finite-sample", "paper-grid")
 ENGINES = ("native", "foolbox")
+EFFORTS: tuple[Effort, ...] = ("quick", "standard", "thorough")
 SEARCH_PRECISIONS = ("auto", "float32", "tf32", "bfloat16")
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
@@ -136,6 +139,15 @@ def search_precision(value: object, where: str) -> str:
         UsageError: If there is no such format.
     """
     return choice(value, where, SEARCH_PRECISIONS)
+
+
+def budget(value: object, where: str) -> str:
+    """Return how much an ensemble of attacks may cost.
+
+    Raises:
+        UsageError: If there is no such budget.
+    """
+    return choice(value, where, EFFORTS)
 
 
 def flag(value: object, where: str) -> bool:

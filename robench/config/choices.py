@@ -21,6 +21,7 @@ DEFAULTS_KEYS = (
     "engine",
     "search_precision",
     "worst_case",
+    "budget",
 )
 DATASET_KEYS = ("classifier", "epsilons", "false_positive_rate")
 SUITE_KEYS = DEFAULTS_KEYS + DATASET_KEYS
@@ -47,6 +48,7 @@ class Choices:
         engine: ``native`` or ``foolbox``.
         search_precision: ``auto``, ``float32``, ``tf32`` or ``bfloat16``.
         worst_case: Whether to evaluate the worst case per image over all attacks and smaller epsilons.
+        budget: ``quick``, ``standard`` or ``thorough``.
     """
 
     dataset: str | None = None
@@ -64,6 +66,7 @@ class Choices:
     engine: str | None = None
     search_precision: str | None = None
     worst_case: bool | None = None
+    budget: str | None = None
 
 
 _CHECKS: Mapping[str, Callable[[object, str], Any]] = MappingProxyType(
@@ -83,6 +86,7 @@ _CHECKS: Mapping[str, Callable[[object, str], Any]] = MappingProxyType(
         "engine": checks.engine,
         "search_precision": checks.search_precision,
         "worst_case": checks.flag,
+        "budget": checks.budget,
     }
 )
 

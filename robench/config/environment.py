@@ -24,6 +24,7 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
         "engine": "ROBENCH_ENGINE",
         "search_precision": "ROBENCH_SEARCH_PRECISION",
         "worst_case": "ROBENCH_WORST_CASE",
+        "budget": "ROBENCH_BUDGET",
     }
 )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import platformdirs
 
+from robench.api.records import ADAPTIVE
 from robench.config.checks import invalid, known_name, text
 from robench.config.choices import read_choices
 from robench.config.environment import VARIABLES, choices_from_environment, switch
@@ -20,6 +21,7 @@ from robench.config.parameters import build_parameters
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from robench.api import Effort
     from robench.config.choices import Place
     from robench.config.file import Config
 
@@ -41,6 +43,7 @@ class Overrides:
         db: Path or URL of the store.
         data_dir: The user's folder of data sets.
         trace: Folder for a trace of the run.
+        keep_examples: Whether to write the attacked images beside the store.
     """
 
     dataset: str | None = None
@@ -59,7 +62,9 @@ class Overrides:
     engine: str | None = None
     search_precision: str | None = None
     worst_case: bool | None = None
+    budget: str | None = None
     trace: Path | None = None
+    keep_examples: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +102,9 @@ class RunRequest(PathSettings):
         engine: ``native`` for attacks in their fast form, ``foolbox`` for the plain one.
         search_precision: Number format of searches: ``auto``, ``float32``, ``tf32`` or ``bfloat16``.
         worst_case: Whether to evaluate the worst case per image over all attacks and smaller epsilons.
+        budget: How much the ensemble ``adaptive`` may cost: ``quick``, ``standard`` or ``thorough``.
         trace: Folder for a trace of the run, if one is wanted.
+        keep_examples: Whether to write the attacked images beside the store.
         parameters: Values by name of the plugin, for those that this run uses; types are checked by
             ``build_parameters``.
         config_path: The benchmarks.toml that was read.
@@ -119,22 +126,27 @@ class RunRequest(PathSettings):
     engine: str
     search_precision: str
     worst_case: bool
+    budget: Effort
     trace: Path | None
+    keep_examples: bool
     parameters: Mapping[str, Mapping[str, object]]
     config_path: Path
     config_label: str
 
-    def parameters_of(self, plugin: str, cls: type[P]) -> P:
+    def parameters_of(self, plugin: str, cls: type[P], preset: Mapping[str, object] = MappingProxyType({})) -> P:
         """Return the parameters that this run gives to a plugin.
 
         Args:
             plugin: Name of a classifier, defense or attack.
             cls: The ``parameters`` class of its spec.
+            preset: What the budget makes of them; what the user sets wins over it.
 
         Raises:
             UsageError: If benchmarks.toml sets a parameter that there is not, or to an impossible value.
         """
-        return build_parameters(cls, self.parameters.get(plugin, {}), f"{self.config_label}: parameters.{plugin}")
+        return build_parameters(
+            cls, {**preset, **self.parameters.get(plugin, {})}, f"{self.config_label}: parameters.{plugin}"
+        )
 
 
 def resolve_paths(overrides: Overrides, environ: Mapping[str, str]) -> PathSettings:
@@ -192,7 +204,8 @@ def resolve_run(
         layers.names("defenses"),
         layers.names("attacks") if attacking else (),
     )
-    used = {dataset, classifier, *defenses, *attacks}
+    # The ensemble may take any attack.
+    used = {dataset, classifier, *defenses, *(known["attack"] if ADAPTIVE in attacks else attacks)}
     return RunRequest(
         db=paths.db,
         data_dir=paths.data_dir,
@@ -213,7 +226,9 @@ def resolve_run(
         engine=layers.value("engine"),
         search_precision=layers.value("search_precision"),
         worst_case=layers.value("worst_case"),
+        budget=layers.value("budget"),
         trace=overrides.trace,
+        keep_examples=overrides.keep_examples,
         parameters=MappingProxyType({name: table for name, table in config.parameters.items() if name in used}),
         config_path=config.path,
         config_label=config.label,

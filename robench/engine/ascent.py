@@ -7,27 +7,35 @@ from typing import TYPE_CHECKING
 import torch
 
 from robench.api import PluginError
-from robench.engine.deploy import BoundTarget
+from robench.engine.deploy import BoundTarget, Memo
 from robench.engine.seeding import SharedDraws
+from robench.engine.trial import BatchTrial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
-    from robench.api import ImageRandom, Keep, Loss
+    from robench.api import Direction, Goal, ImageRandom, Keep, Loss
     from robench.engine.deploy import Deployed
+    from robench.engine.trial import Confirm
 
-    Confirm = Callable[[Tensor, Tensor, int], Tensor]
+    Observe = Callable[[int, Tensor, Tensor, Tensor], None]
 
 _STEPS_BETWEEN_LOOKS = {"cpu": 1, "cuda": 8}
 """How often won rows are looked for: on CUDA each look waits for the device."""
+
+_MOST = 0.5
+"""A start that wins on more than this share of the draws counts as won."""
+
+_STEPS_BETWEEN_DRAWS = 5
+"""The same for a stochastic defense, which is asked on several draws at each look."""
 
 
 class SignAscent:
     """Sign-gradient steps for one batch.
 
-    A row is one image at one epsilon from one start; rows are numbered in this order.
+    A row is one slot (an image at one epsilon) from one start; rows are numbered in this order.
 
     Args:
         deployed: The search form of the defense.
@@ -37,9 +45,14 @@ class SignAscent:
         epsilons: Shape (N, E), float64.
         rows: How many rows go through the defense together.
         keep: Which iterate counts where the attack does not say.
-        confirm: ``confirm(images, owners, step)`` says which of M rows the real defense, in float32 and with draws that
-            the search has not seen, accepts as a wrong class: images (M, C, H, W) and numbers of the images that they
-            were made from (M,) to bool (M,).
+        confirm: What the real defense says of a win, see ``BatchTrial``.
+        goal: What a win is.
+        observe: ``observe(step, slots, values, hits)`` is told of each step which slots are left, (M,), the objective
+            there, (M,), if it is a number, and which the search form takes for won, (M,).
+
+    Attributes:
+        trial: What has been tried on the batch; asked for wins if they are kept.
+        memo: What the search form has answered.
     """
 
     def __init__(
@@ -53,84 +66,165 @@ class SignAscent:
         rows: int,
         keep: Keep,
         confirm: Confirm,
+        goal: Goal = "wrong",
+        observe: Observe | None = None,
     ) -> None:
+        self.trial, self.memo = BatchTrial(confirm, images, epsilons), Memo()
         self._draws = SharedDraws(random)
-        self._target = BoundTarget(deployed, self._draws)
+        self._target = BoundTarget(deployed, self._draws, labels, goal, self.memo)
         self._images, self._labels, self._epsilons = images, labels, epsilons
-        self._rows, self._keep, self._confirm = rows, keep, confirm
+        self._rows, self._keep, self._observe = rows, keep, observe
 
     def __call__(
         self,
-        loss: Loss,
+        objective: Loss | Direction,
         *,
         steps: int,
-        relative_step: float,
+        relative_step: float | tuple[float, float],
         random_start: bool = False,
+        start: Tensor | None = None,
         restarts: int = 1,
+        samples: int = 1,
+        given: Sequence[Tensor] = (),
         keep: Keep | None = None,
     ) -> Tensor:
-        """Attack every image at each of its epsilons and return the results, shape (N, E, C, H, W)."""
-        if not callable(loss):
-            message = f"the loss to ascend is {loss!r}"
+        """Attack every image of the batch at each of its epsilons and return the results, shape (N, E, C, H, W)."""
+        if not callable(objective):
+            message = f"the objective to ascend is {objective!r}"
             raise PluginError(message, "it must be a function of target, images and labels")
-        keep = keep or self._keep
-        count, epsilons = self._epsilons.shape
-        owners = torch.arange(count, device=self._images.device).repeat_interleave(epsilons * restarts)
-        radius = self._epsilons.flatten().repeat_interleave(restarts)
-        rows = _Rows(self._images[owners], owners, radius, relative_step * radius)
-        if random_start:
-            rows.images = self._start(restarts, radius, rows.originals)
-        self._climb(rows, loss, steps, keep, from_originals=not random_start)
-        won = rows.won
-        if restarts > 1 and keep == "last":
-            won = self._confirm(rows.results, owners, steps)
-        results = rows.results.view(-1, restarts, *self._images.shape[1:])
-        first = won.view(-1, restarts).to(torch.int8).argmax(dim=1)
-        chosen = results[torch.arange(len(results), device=first.device), first]
-        return chosen.view(count, epsilons, *self._images.shape[1:])
+        first_win = (keep or self._keep) == "first-win"
+        self.trial.stage += 1
+        slots = torch.arange(self._epsilons.numel(), device=self._images.device).repeat_interleave(restarts)
+        if first_win:
+            slots = slots[~self.trial.won[slots]]
+        radius = self._epsilons.flatten()[slots]
+        sizes = _schedule(relative_step, steps)
+        climb = _Climb(objective, tuple(values.flatten(0, 1) for values in given), samples)
+        rows = _Rows(self._images[self.trial.owners(slots)], slots, radius, sizes)
+        if start is not None:
+            rows.images = self.trial.project(start.detach().float().flatten(0, 1)[slots], slots)
+        elif random_start:
+            rows.images = self._start(restarts, rows)
+        shared = start is None and not random_start and not given
+        if len(slots):
+            (self._keep_wins if first_win else self._keep_last)(rows, climb, steps, shared=shared)
+        if first_win:
+            return self._ends(rows)
+        results = rows.images.view(self._epsilons.numel(), restarts, *self._images.shape[1:])
+        chosen = results[:, 0]
+        if restarts > 1:
+            self.trial.challenge(rows.images, slots, steps)
+            best = self.trial.best.flatten(0, 1)
+            chosen = torch.where((self.trial.share > _MOST).view(-1, 1, 1, 1), best, chosen)
+        return chosen.reshape(*self._epsilons.shape, *self._images.shape[1:])
 
-    def _start(self, restarts: int, radius: Tensor, originals: Tensor) -> Tensor:
+    def _ends(self, rows: _Rows) -> Tensor:
+        """Return what has won and, of the slots that stand, the last iterate of their first start."""
+        ends = self.trial.best.flatten(0, 1)
+        first = torch.ones_like(rows.slots, dtype=torch.bool)
+        first[1:] = rows.slots[1:] != rows.slots[:-1]
+        ends[rows.slots[first]] = rows.images[first]
+        return ends.view(*self._epsilons.shape, *self._images.shape[1:])
+
+    def _start(self, restarts: int, rows: _Rows) -> Tensor:
         """Draw a start for each row; the epsilons of an image share their draws, each scaled to its ball."""
         shape = self._images.shape[1:]
         draws = self._draws.uniform(*((restarts, *shape) if restarts > 1 else shape))
-        draws = draws.view(len(draws), 1, restarts, *shape).expand(-1, self._epsilons.shape[1], -1, -1, -1, -1)
-        return (originals + (2 * draws.flatten(0, 2) - 1) * _per_pixel(radius)).clamp_(0, 1)
+        draws = draws.view(len(draws), restarts, *shape)
+        turns = torch.arange(len(rows.slots), device=draws.device) % restarts  # the rows of a slot are neighbours
+        return rows.within(2 * draws[self.trial.owners(rows.slots), turns] - 1)
 
-    def _climb(self, rows: _Rows, loss: Loss, steps: int, keep: Keep, *, from_originals: bool) -> None:
-        pause = _STEPS_BETWEEN_LOOKS[self._images.device.type]
+    def _keep_last(self, rows: _Rows, climb: _Climb, steps: int, *, shared: bool) -> None:
         for step in range(steps):
-            if step == 0 and from_originals:
-                # Every epsilon begins at the image itself, so one gradient serves them all.
-                each = torch.arange(len(self._images), device=self._images.device)
-                gradient, fooled = (values[rows.owners] for values in self._gradient(loss, self._images, each))
-            else:
-                gradient, fooled = self._gradient(loss, rows.images, rows.owners)
-            if keep == "first-win":
-                rows.notice(fooled)
-                if (step + 1) % pause == 0:
-                    rows.settle(lambda images, owners: self._confirm(images, owners, step))  # noqa: B023 (called now)
-                    gradient = rows.match(gradient)
-                    if len(rows.numbers) == 0:
-                        return
-            rows.move(gradient)
-        if keep == "first-win":
-            rows.settle(lambda images, owners: self._confirm(images, owners, steps))
-            rows.notice(torch.ones_like(rows.noticed))
-            rows.settle(lambda images, owners: self._confirm(images, owners, steps))
-        rows.results[rows.numbers] = rows.images
+            rows.move(self._gradient(climb, rows, step, shared=shared and step == 0)[0], step)
 
-    def _gradient(self, loss: Loss, images: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss's gradient, shape (M, C, H, W), and which rows the search form takes for won, shape (M,)."""
-        gradients, fooled = [], []
+    def _keep_wins(self, rows: _Rows, climb: _Climb, steps: int, *, shared: bool) -> None:
+        """Climb; rows that have won leave. What the search form takes for a win is confirmed, and so is the end."""
+        pause = _STEPS_BETWEEN_LOOKS[self._images.device.type]
+        if self._target.stochastic:
+            pause = max(pause, _STEPS_BETWEEN_DRAWS)
+        for step in range(steps):
+            gradient, hits = self._gradient(climb, rows, step, shared=shared and step == 0)
+            rows.notice(hits)
+            if (step + 1) % pause == 0:
+                gradient = gradient[rows.settle(self.trial, step)]
+                if len(rows.slots) == 0:
+                    return
+            rows.move(gradient, step)
+        rows.settle(self.trial, steps)
+        if len(rows.slots):
+            self.trial.challenge(rows.images, rows.slots, steps + 1)
+
+    def _gradient(self, climb: _Climb, rows: _Rows, step: int, *, shared: bool) -> tuple[Tensor, Tensor]:
+        """Return where to go, shape (M, C, H, W), and which rows the search form takes for won, shape (M,).
+
+        Args:
+            climb: The objective.
+            rows: Where from.
+            step: Number of the step.
+            shared: Whether all rows of an image are at the image itself, so that one gradient serves them all.
+        """
+        owners = self.trial.owners(rows.slots)
         self._draws.renew()
-        for part, owned in zip(torch.split(images, self._rows), torch.split(owners, self._rows), strict=True):
+        if not shared:
+            gradient, values, hits = self._ask(climb, rows.images, owners, rows.slots)
+        else:
+            each, place = torch.arange(len(self._images), device=owners.device), owners
+            if len(owners) < self._epsilons.numel():  # who is left is asked only then: it waits for the device
+                each, place = torch.unique(owners, return_inverse=True)
+            parts = self._ask(climb, self._images[each], each, each)
+            gradient, values, hits = (part[place] for part in parts)
+        if self._observe is not None:
+            self._observe(step, rows.slots, values, hits)
+        return gradient, hits
+
+    def _ask(self, climb: _Climb, images: Tensor, owners: Tensor, slots: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        for part, owned, numbers in zip(
+            *(torch.split(item, self._rows) for item in (images, owners, slots)), strict=True
+        ):
             self._draws.again()
             target, labels = self._target.select(owned), self._labels[owned]
-            inputs = part.detach().requires_grad_(True)
-            (gradient,) = torch.autograd.grad(_checked(loss(target, inputs, labels), len(part)).sum(), inputs)
-            gradients.append(gradient)
-            fooled.append(target.fooled(labels))
-        return torch.cat(gradients), torch.cat(fooled)
+            gradient, values = torch.zeros_like(part), torch.zeros(len(part), device=part.device)
+            seen = torch.zeros(len(part), device=part.device)
+            for _ in range(climb.samples):
+                self.memo.take()
+                direction, value = climb.direction(target, part, labels, numbers)
+                gradient, values = gradient + direction, values + value
+                hits = self.memo.take()
+                if hits is None or len(hits) != len(part):  # the objective did not ask the defense itself
+                    with torch.no_grad():
+                        target.verdict(part)
+                    hits = self.memo.take()
+                seen += 0 if hits is None else hits
+            found.append((gradient, values / climb.samples, 2 * seen > climb.samples))
+        gradients, values, hits = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return gradients, values, hits
+
+
+class _Climb:
+    """The objective of a call, with what it is told of each slot."""
+
+    def __init__(self, objective: Loss | Direction, given: tuple[Tensor, ...], samples: int) -> None:
+        self._objective, self._given, self.samples = objective, given, samples
+
+    def direction(self, target: BoundTarget, images: Tensor, labels: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where to go, shape (M, C, H, W), and the objective, shape (M,), zero where it is no number."""
+        inputs = images.detach().requires_grad_(True)
+        answer: object = self._objective(target, inputs, labels, *(values[slots] for values in self._given))
+        if isinstance(answer, torch.Tensor) and answer.shape == images.shape:
+            return answer.detach().float(), torch.zeros(len(images), device=images.device)
+        loss = _checked(answer, len(images))
+        (gradient,) = torch.autograd.grad(loss.sum(), inputs)
+        return gradient, loss.detach().float()
+
+
+def _schedule(relative_step: float | tuple[float, float], steps: int) -> list[float]:
+    """Return the size of each step in units of epsilon."""
+    if isinstance(relative_step, tuple):
+        first, last = relative_step
+        return [first * (last / first) ** (step / max(1, steps - 1)) for step in range(steps)]
+    return [relative_step] * steps
 
 
 def _checked(loss: object, rows: int) -> Tensor:
@@ -146,65 +240,51 @@ def _checked(loss: object, rows: int) -> Tensor:
 
 
 class _Rows:
-    """Rows under attack. Those that have won leave; ``numbers`` says which are left.
+    """Rows under attack. Those whose slots have won leave.
 
     Attributes:
         images: Present iterates, shape (M, C, H, W).
-        originals: Centres of the balls, shape (M, C, H, W).
-        owners: Numbers of the images they belong to, shape (M,).
-        numbers: Which of all R rows they are, shape (M,).
-        noticed: Which have an iterate that the search form takes for a win, shape (M,).
-        results: What counts of all rows, shape (R, C, H, W).
-        won: Which of all rows have a confirmed win, shape (R,).
+        slots: Which slot each belongs to, shape (M,).
     """
 
-    def __init__(self, originals: Tensor, owners: Tensor, radius: Tensor, step: Tensor) -> None:
-        self.images, self.originals, self.owners = originals.clone(), originals, owners
-        # Worked out in float64, as a library works out its step, and only then rounded.
-        self._radius, self._step = _per_pixel(radius), _per_pixel(step)
-        self.numbers = torch.arange(len(owners), device=owners.device)
-        self.noticed = torch.zeros(len(owners), dtype=torch.bool, device=owners.device)
+    def __init__(self, originals: Tensor, slots: Tensor, radius: Tensor, sizes: list[float]) -> None:
+        self.images, self.slots = originals.clone(), slots
+        self._originals, self._sizes = originals, sizes
+        self._epsilon, self._radius = radius, _per_pixel(radius)
         self._winners: Tensor | None = None
-        self.results = originals.clone()
-        self.won = self.noticed.clone()
-        self._left = self.numbers
+        self._noticed = torch.zeros(len(slots), dtype=torch.bool, device=slots.device)
 
-    def move(self, gradient: Tensor) -> None:
+    def within(self, directions: Tensor) -> Tensor:
+        """Return the images that lie this far from the originals, in units of epsilon, clipped to [0, 1]."""
+        return (self._originals + directions * self._radius).clamp_(0, 1)
+
+    def move(self, gradient: Tensor, step: int) -> None:
         """Take one step and go back into the ball and into [0, 1]."""
-        images = gradient.sign_().mul_(self._step).add_(self.images)
-        images.sub_(self.originals).clamp_(-self._radius, self._radius).add_(self.originals).clamp_(0, 1)
+        # The size is worked out in float64, as a library works it out, and only then rounded.
+        size = _per_pixel(self._sizes[step] * self._epsilon)
+        images = gradient.sign_().mul_(size).add_(self.images)
+        images.sub_(self._originals).clamp_(-self._radius, self._radius).add_(self._originals).clamp_(0, 1)
         self.images = images
 
-    def notice(self, fooled: Tensor) -> None:
-        """Remember the first iterate of each row that the search form takes for a win."""
+    def notice(self, hits: Tensor) -> None:
+        """Remember the latest iterate of each row that the search form takes for a win."""
         if self._winners is None:
             self._winners = self.images.clone()
-        new = fooled & ~self.noticed
-        self._winners = torch.where(new.view(-1, 1, 1, 1), self.images, self._winners)
-        self.noticed = self.noticed | fooled
+        self._winners = torch.where(hits.view(-1, 1, 1, 1), self.images, self._winners)
+        self._noticed = self._noticed | hits
 
-    def settle(self, confirm: Callable[[Tensor, Tensor], Tensor]) -> None:
-        """Have what was noticed confirmed; rows whose win holds leave, the others go on."""
-        (where,) = self.noticed.nonzero(as_tuple=True)
-        self._left = torch.arange(len(self.numbers), device=self.numbers.device)
-        if self._winners is None or len(where) == 0:
-            return
-        holds = confirm(self._winners[where], self.owners[where])
-        winners = where[holds]
-        self.results[self.numbers[winners]] = self._winners[winners]
-        self.won[self.numbers[winners]] = True
-        self.noticed = torch.zeros_like(self.noticed)
-        if len(winners) == 0:
-            return
-        stays = torch.ones_like(self.noticed)
-        stays[winners] = False
-        (self._left,) = stays.nonzero(as_tuple=True)
-        for name in ("images", "originals", "owners", "numbers", "noticed", "_winners", "_radius", "_step"):
-            setattr(self, name, self.match(getattr(self, name)))
-
-    def match(self, values: Tensor) -> Tensor:
-        """Return the values, one per row before the last settlement, of the rows that are left."""
-        return values if len(self._left) == len(values) else values[self._left]
+    def settle(self, trial: BatchTrial, step: int) -> Tensor:
+        """Have what was noticed confirmed. Rows of slots that have won leave; returns which rows are left."""
+        (where,) = self._noticed.nonzero(as_tuple=True)
+        if self._winners is not None and len(where):
+            trial.challenge(self._winners[where], self.slots[where], step)
+        self._noticed = torch.zeros_like(self._noticed)
+        (left,) = (~trial.won[self.slots]).nonzero(as_tuple=True)
+        if len(left) < len(self.slots):
+            for name in ("images", "slots", "_originals", "_epsilon", "_radius", "_noticed", "_winners"):
+                values = getattr(self, name)
+                setattr(self, name, None if values is None else values[left])
+        return left
 
 
 def _per_pixel(values: Tensor) -> Tensor:

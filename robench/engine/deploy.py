@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from robench.api import PluginError, Verdict
+from robench.api import Candidate, Candidates, PluginError, Verdict
 from robench.engine.precision import computing
-from robench.engine.seeding import SelectedStreams
+from robench.engine.seeding import CalmStreams, SelectedStreams
 
 if TYPE_CHECKING:
-    from robench.api import ImageRandom
+    from robench.api import Goal, ImageRandom
 
 
 def freeze(module: nn.Module, device: torch.device) -> nn.Module:
@@ -33,6 +33,7 @@ class Deployed:
         classes: Number K of classes.
         threshold: Scores above it are rejected; None when it never rejects.
         stochastic: Whether the module takes an ``ImageRandom``.
+        selecting: Whether the module shows its candidates.
         precision: Number format in which ``module`` computes: ``float32``, except in the search form of a defense.
     """
 
@@ -42,6 +43,7 @@ class Deployed:
     classes: int
     threshold: float | None
     stochastic: bool
+    selecting: bool = False
     precision: str = "float32"
 
     def verdict(self, images: Tensor, random: ImageRandom) -> Verdict:
@@ -58,11 +60,46 @@ class Deployed:
         self._check(answer, len(images))
         return answer  # type: ignore[no-any-return]
 
-    def accepts(self, verdict: Verdict) -> Tensor:
-        """Say which images of a verdict are not rejected, shape (N,), bool."""
-        if self.threshold is None or verdict.score is None:
-            return torch.ones(len(verdict.logits), dtype=torch.bool, device=verdict.logits.device)
-        return verdict.score <= self.threshold
+    def candidates(self, images: Tensor, random: ImageRandom) -> Candidates:
+        """Ask a selecting defense what it chooses from.
+
+        Raises:
+            PluginError: If the defense is not declared ``selecting``, or the answer has another form than declared.
+        """
+        if not self.selecting:
+            message = f"defense {self.name} does not show what it chooses from"
+            raise PluginError(message, "use an attack that does not need its candidates")
+        ask = self.module.candidates
+        with computing(self.precision, images.device):
+            answer: object = ask(images, random) if self.stochastic else ask(images)  # type: ignore[operator]
+        if not isinstance(answer, Candidates) or tuple(answer.errors.shape) != (len(images), self.classes):
+            message = f"defense {self.name}: its candidates are {type(answer).__name__}"
+            raise PluginError(message, f"return robench.api.Candidates with errors of shape (N, {self.classes})")
+
+        def take(choice: Tensor) -> Candidate:
+            with computing(self.precision, images.device):
+                taken = answer.take(choice)
+            return Candidate(images=taken.images.float(), logits=taken.logits.float(), error=taken.error.float())
+
+        return Candidates(errors=answer.errors.detach().float(), take=take)
+
+    def rejects(self, score: Tensor | None, like: Tensor) -> Tensor:
+        """Say which images are rejected, shape (N,), bool, given their scores and anything of that length."""
+        if self.threshold is None or score is None:
+            return torch.zeros(len(like), dtype=torch.bool, device=like.device)
+        return score > self.threshold
+
+    def reaches(self, goal: Goal, logits: Tensor, score: Tensor | None, labels: Tensor) -> Tensor:
+        """Say which answers are what an attack is after, shape (N,), bool.
+
+        Args:
+            goal: ``wrong`` or ``rejected``.
+            logits: Shape (N, K).
+            score: Shape (N,), or None.
+            labels: Shape (N,), int64: the true classes.
+        """
+        rejected = self.rejects(score, logits)
+        return rejected if goal == "rejected" else (logits.argmax(1) != labels) & ~rejected
 
     def _check(self, answer: object, count: int) -> None:
         if not isinstance(answer, Verdict):
@@ -82,14 +119,54 @@ class Deployed:
             raise PluginError(message, f"expected ({count},)")
 
 
-class BoundTarget:
-    """A deployed defense with the random streams of one batch; see ``robench.api.Target``."""
+class Memo:
+    """What a search has seen of the defense's answers to the rows at hand.
 
-    def __init__(self, deployed: Deployed, random: ImageRandom) -> None:
+    Attributes:
+        queries: Number of images that have gone through the defense in all.
+    """
+
+    def __init__(self) -> None:
+        self.queries = 0
+        self._hits: Tensor | None = None
+
+    def note(self, hits: Tensor) -> None:
+        """Remember which rows an answer is a win for; several answers to the same rows add up."""
+        same = self._hits is not None and self._hits.shape == hits.shape
+        self._hits = self._hits | hits if same and self._hits is not None else hits
+
+    def take(self) -> Tensor | None:
+        """Return which rows have been seen to win since the last call; None if nobody asked."""
+        hits, self._hits = self._hits, None
+        return hits
+
+
+class BoundTarget:
+    """A deployed defense with the random streams of one batch; see ``robench.api.Target``.
+
+    Args:
+        deployed: The defense, or its search form.
+        random: One stream per row.
+        labels: True classes of the rows, shape (N,), int64, if wins are to be noticed.
+        goal: What a win is.
+        memo: Where they are noted.
+    """
+
+    def __init__(
+        self,
+        deployed: Deployed,
+        random: ImageRandom,
+        labels: Tensor | None = None,
+        goal: Goal = "wrong",
+        memo: Memo | None = None,
+    ) -> None:
         self._deployed = deployed
         self._random = random
+        self._labels = labels
+        self._goal: Goal = goal
+        self._memo = memo or Memo()
         self._head = Head(self)
-        self._latest: Verdict | None = None
+        self._classifier = Bare(deployed)
 
     @property
     def classes(self) -> int:
@@ -102,9 +179,19 @@ class BoundTarget:
         return self._deployed.threshold
 
     @property
+    def stochastic(self) -> bool:
+        """Whether the same image may get another answer."""
+        return self._deployed.stochastic
+
+    @property
+    def selecting(self) -> bool:
+        """Whether the defense shows what it chooses from."""
+        return self._deployed.selecting
+
+    @property
     def classifier(self) -> nn.Module:
         """The undefended classifier."""
-        return self._deployed.classifier
+        return self._classifier
 
     @property
     def head(self) -> nn.Module:
@@ -113,24 +200,41 @@ class BoundTarget:
 
     def verdict(self, images: Tensor) -> Verdict:
         """Ask the defense itself."""
-        self._latest = self._deployed.verdict(images, self._random)
-        return self._latest
+        verdict = self._deployed.verdict(images, self._random)
+        self._note(verdict.logits, verdict.score)
+        return verdict
+
+    def candidates(self, images: Tensor) -> Candidates:
+        """Ask what the defense chooses from. A candidate that it would choose counts as its answer."""
+        found = self._deployed.candidates(images, self._random)
+        self._memo.queries += len(images)
+        chosen = found.errors.argmin(1)
+
+        def take(choice: Tensor) -> Candidate:
+            candidate = found.take(choice)
+            self._note(candidate.logits, candidate.error, choice == chosen, queries=0)
+            return candidate
+
+        return Candidates(errors=found.errors, take=take)
+
+    def calm(self) -> BoundTarget:
+        """Return the same defense with every random draw at its mean."""
+        return BoundTarget(self._deployed, CalmStreams(self._random), self._labels, self._goal, self._memo)
 
     def select(self, rows: Tensor) -> BoundTarget:
         """Return the same defense for some images of the batch."""
-        return BoundTarget(self._deployed, SelectedStreams(self._random, rows))
+        labels = None if self._labels is None else self._labels[rows]
+        return BoundTarget(self._deployed, SelectedStreams(self._random, rows), labels, self._goal, self._memo)
 
-    def fooled(self, labels: Tensor) -> Tensor:
-        """Say which images the latest verdict accepts as a wrong class, shape (N,), bool; none before the first.
-
-        Args:
-            labels: Shape (N,), int64: the true classes.
-        """
-        verdict = self._latest
-        if verdict is None or len(verdict.logits) != len(labels):
-            return torch.zeros_like(labels, dtype=torch.bool)
-        with torch.no_grad():
-            return (verdict.logits.argmax(1) != labels) & self._deployed.accepts(verdict)
+    @torch.no_grad()
+    def _note(
+        self, logits: Tensor, score: Tensor | None, answers: Tensor | None = None, queries: int | None = None
+    ) -> None:
+        self._memo.queries += len(logits) if queries is None else queries
+        if self._labels is None or len(self._labels) != len(logits):
+            return
+        hits = self._deployed.reaches(self._goal, logits, score, self._labels)
+        self._memo.note(hits if answers is None else hits & answers)
 
 
 class Head(nn.Module):
@@ -151,3 +255,18 @@ class Head(nn.Module):
             return verdict.logits
         rejected = (verdict.score > threshold).to(verdict.logits.dtype)[:, None]
         return torch.cat([verdict.logits * (1 - rejected), rejected], dim=1)
+
+
+class Bare(nn.Module):
+    """The classifier without its defense, in the number format of the latter: images to logits, shape (N, K)."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        super().__init__()
+        self._deployed = [deployed]  # in a list, lest its modules become children: whoever moves this one moves them
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Answer images, shape (N, C, H, W), float32, in [0, 1]."""
+        (deployed,) = self._deployed
+        with computing(deployed.precision, images.device):
+            logits: Tensor = deployed.classifier(images)
+        return logits.float()

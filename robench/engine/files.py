@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, elsewhere: str = "set ROBENCH_CACHE to") -> Iterator[Path]:
     """Give a temporary path beside ``path``; flush what was written to it to the disk and put it in place at once.
+
+    Args:
+        path: What is written; its folder is made.
+        elsewhere: Beginning of the hint that another folder would do.
 
     Raises:
         IncompleteError: If the disk is full.
@@ -31,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise _explain(error, path) from error
+        raise _explain(error, path, elsewhere) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -44,11 +48,10 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _explain(error: OSError, path: Path) -> RobenchError:
+def _explain(error: OSError, path: Path, elsewhere: str) -> RobenchError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         message = f"no space left to write {path}"
-        return IncompleteError(
-            message, "free some space, or set ROBENCH_CACHE to a larger disk; the same command resumes"
-        )
+        hint = f"free some space, or {elsewhere} a folder on a larger disk; the same command resumes"
+        return IncompleteError(message, hint)
     message = f"cannot write {path}: {error.strerror or error}"
-    return RobenchError(message, "set ROBENCH_CACHE to a folder that you can write to")
+    return RobenchError(message, f"{elsewhere} a folder that you can write to")

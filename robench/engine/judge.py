@@ -64,6 +64,7 @@ def judge(
     positions: Sequence[int],
     indices: Sequence[int],
     random: ImageRandom,
+    draws: int = 1,
 ) -> tuple[ImageOutcome, ...]:
     """Ask the real defense and sort each image into correct, wrong or rejected.
 
@@ -74,31 +75,63 @@ def judge(
         positions: Of the images in the run's order.
         indices: Of the images in the test split.
         random: Fresh streams: an attack must not be judged on the draws that it saw.
+        draws: How often a stochastic defense is asked. What it answers most of the times is the outcome; prediction
+            and score are of the first answer with that outcome.
 
     Raises:
         PluginError: If the defense's answer is malformed or not finite.
     """
-    with torch.inference_mode(), judging_precision(images.device):
-        verdict = deployed.verdict(images, random)
-        score = verdict.score
-        finite = verdict.logits.isfinite().all() and (score is None or score.isfinite().all())
-        if not bool(finite):
-            message = f"defense {deployed.name} answered with values that are not finite"
-            raise PluginError(message, "its logits or scores are NaN or infinite")
-        predictions = verdict.logits.argmax(1)
-        rejected = torch.zeros_like(labels, dtype=torch.bool)
-        if score is not None and deployed.threshold is not None:
-            rejected = score > deployed.threshold
-    scores: Sequence[float | None] = [None] * len(images) if score is None else score.tolist()
-    rows = zip(positions, indices, labels.tolist(), predictions.tolist(), rejected.tolist(), scores, strict=True)
+    with torch.no_grad(), judging_precision(images.device):
+        answers = [_ask(deployed, images, labels, random) for _ in range(draws)]
+    wrong = torch.stack([answer[0] for answer in answers]).sum(0)
+    rejected = torch.stack([answer[1] for answer in answers]).sum(0)
+    outcome = torch.where(2 * wrong > draws, 0, torch.where(rejected > draws - wrong - rejected, 1, 2))
+    names = (Outcome.WRONG, Outcome.REJECTED, Outcome.CORRECT)
+    # Each answer as the number of its outcome; the first that equals the outcome speaks for it.
+    kinds = torch.stack([torch.where(answer[0], 0, torch.where(answer[1], 1, 2)) for answer in answers])
+    speaker = (kinds == outcome).to(torch.int8).argmax(0)
+    each = torch.arange(len(images), device=images.device)
+    predictions = torch.stack([answer[2] for answer in answers])[speaker, each]
+    scores: Sequence[float | None] = [None] * len(images)
+    given = [answer[3] for answer in answers if answer[3] is not None]
+    if given:
+        scores = torch.stack(given)[speaker, each].tolist()
+    rows = zip(
+        positions,
+        indices,
+        labels.tolist(),
+        predictions.tolist(),
+        outcome.tolist(),
+        scores,
+        wrong.tolist(),
+        rejected.tolist(),
+        strict=True,
+    )
     return tuple(
         ImageOutcome(
             position=position,
             image=image,
             label=label,
             prediction=prediction,
-            outcome=Outcome.REJECTED if reject else Outcome.CORRECT if prediction == label else Outcome.WRONG,
-            score=value,
+            outcome=names[number],
+            score=score,
+            draws=draws,
+            draws_wrong=wrongly,
+            draws_rejected=rejecting,
         )
-        for position, image, label, prediction, reject, value in rows
+        for position, image, label, prediction, number, score, wrongly, rejecting in rows
     )
+
+
+def _ask(
+    deployed: Deployed, images: Tensor, labels: Tensor, random: ImageRandom
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Return who is wrong and accepted, who is rejected, the predictions and the scores, each of shape (N,)."""
+    verdict = deployed.verdict(images, random)
+    score = verdict.score
+    if not bool(verdict.logits.isfinite().all() and (score is None or score.isfinite().all())):
+        message = f"defense {deployed.name} answered with values that are not finite"
+        raise PluginError(message, "its logits or scores are NaN or infinite")
+    rejected = deployed.rejects(score, verdict.logits)
+    predictions = verdict.logits.argmax(1)
+    return (predictions != labels) & ~rejected, rejected, predictions, score

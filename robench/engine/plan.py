@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from robench.api import UsageError
-from robench.api.records import CLEAN, WORST_CASE, Cell
+from robench.api.records import CLEAN, Cell
 from robench.engine.digests import canonical_json, settings_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from robench.api import AttackContext, Keep, SweepContext
+    from robench.api import AttackContext, Goal, Keep, SweepContext
     from robench.engine.prepare import Offer, Prepared
+
+JUDGING_DRAWS = 10
+"""How often a stochastic defense is asked for the judgement of clean images and of attacks that know it."""
 
 UNAVAILABLE = "unavailable"
 """Digest of a defense that could not be prepared: its cells are recorded as failed."""
@@ -41,6 +45,19 @@ class Assault:
         """Name of the attack."""
         return str(self.offer.spec.name)
 
+    @property
+    def goal(self) -> Goal:
+        """What it is after."""
+        return self.offer.spec.goal  # type: ignore[no-any-return]
+
+    @property
+    def draws(self) -> int:
+        """How often a stochastic defense is asked what it makes of the result.
+
+        Once for the attacks of the literature, as the literature does; their mean over images is unbiased all the same.
+        """
+        return JUDGING_DRAWS if self.offer.spec.knowledge == "adaptive" else 1
+
     def run_sweep(self, context: SweepContext[Any]) -> object:
         """Attack at all epsilons."""
         return self.offer.spec.sweep(context)
@@ -66,24 +83,50 @@ def choose_form(offer: Offer, engine: str, *, worst_case: bool = False) -> Assau
         message = f"--engine foolbox: attack {spec.name} has no such form"
         raise UsageError(message, "leave it out, or use --engine native")
     sweeping = spec.run is None or (engine == "native" and spec.sweep is not None)
-    return Assault(offer=offer, sweeping=sweeping, keep="first-win" if worst_case else "last")
+    keeps_wins = worst_case or spec.knowledge == "adaptive"
+    return Assault(offer=offer, sweeping=sweeping, keep="first-win" if keeps_wins else "last")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """Several attacks that are recorded as one: the worst case per image over all of them and all smaller epsilons.
+
+    Attributes:
+        name: Under which it is recorded.
+        assaults: Its members, the cheapest first; all keep their wins.
+        epsilons: Decimal texts, ascending.
+        goal: What all of them are after.
+    """
+
+    name: str
+    assaults: tuple[Assault, ...]
+    epsilons: tuple[str, ...]
+    goal: Goal = "wrong"
+
+    def without(self, member: str) -> Ensemble:
+        """Return the same without one attack."""
+        return dataclasses.replace(self, assaults=tuple(item for item in self.assaults if item.name != member))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """Cells that are filled together: of one defense, with the same attacks, at one or more epsilons.
+    """Cells that are filled together: of one defense, by the same attacks, at one or more epsilons.
 
     Attributes:
-        prepared: The defense; None if it could not be prepared.
-        assaults: None of them for clean images, and more than one for the worst case over several.
+        offer: The defense.
+        prepared: The same, ready; None if it could not be prepared.
+        assault: The attack; None for clean images and for an ensemble.
+        ensemble: The attacks, if there are several.
         cells: One for each epsilon, ascending.
-        worst_case: Whether an image counts as robust only where no attack at no smaller epsilon of the sweep has won.
+        members: For an ensemble, the cells of each of its attacks.
     """
 
+    offer: Offer
     prepared: Prepared | None
-    assaults: tuple[Assault, ...]
+    assault: Assault | None
+    ensemble: Ensemble | None
     cells: tuple[Cell, ...]
-    worst_case: bool = False
+    members: tuple[tuple[Cell, ...], ...] = ()
 
     @property
     def defense(self) -> str:
@@ -92,7 +135,7 @@ class Sweep:
 
     @property
     def attack(self) -> str:
-        """Name of the attack."""
+        """Name of the attack or ensemble."""
         return self.cells[0].attack
 
 
@@ -118,52 +161,58 @@ class Plan:
 
     def sweeps(
         self,
-        defenses: Sequence[tuple[Offer, Prepared | None]],
-        assaults: Sequence[Assault],
-        epsilons: Sequence[str],
-        *,
-        worst_case: bool = False,
-    ) -> list[Sweep]:
-        """Lay out all cells: for each defense its clean images, then every attack at every epsilon.
-
-        Args:
-            defenses: Each with what was prepared.
-            assaults: The attacks.
-            epsilons: Decimal texts, ascending.
-            worst_case: Lay out the worst case over all attacks instead of each attack.
-        """
-        sweeps = []
-        for offer, prepared in defenses:
-            sweeps.append(self._sweep(offer, prepared, (), ("0",)))
-            if worst_case:
-                sweeps.append(self._sweep(offer, prepared, tuple(assaults), epsilons, worst_case=True))
-                continue
-            for assault in assaults:
-                together = [epsilons] if assault.sweeping else [(epsilon,) for epsilon in epsilons]
-                sweeps += [self._sweep(offer, prepared, (assault,), part) for part in together]
-        return sweeps
-
-    def _sweep(
-        self,
         offer: Offer,
         prepared: Prepared | None,
-        assaults: tuple[Assault, ...],
+        assaults: Sequence[Assault],
         epsilons: Sequence[str],
-        *,
-        worst_case: bool = False,
+        ensembles: Sequence[Ensemble] = (),
+    ) -> list[Sweep]:
+        """Lay out the cells of a defense: clean images, then every attack at every epsilon, then the ensembles.
+
+        Args:
+            offer: The defense.
+            prepared: The same, ready.
+            assaults: Attacks on their own.
+            epsilons: Of these, decimal texts, ascending.
+            ensembles: Attacks together.
+        """
+        sweeps = [self._sweep(offer, prepared, None, ("0",))]
+        for assault in assaults:
+            together = [epsilons] if assault.sweeping else [(epsilon,) for epsilon in epsilons]
+            sweeps += [self._sweep(offer, prepared, assault, part) for part in together]
+        return sweeps + [self.lay_out(offer, prepared, ensemble) for ensemble in ensembles]
+
+    def lay_out(self, offer: Offer, prepared: Prepared | None, ensemble: Ensemble) -> Sweep:
+        """Lay out the cells of an ensemble and of its members."""
+        described = [_describe(assault, prepared) for assault in ensemble.assaults]
+        # The search for the smallest epsilon goes through the whole list, so all of it has a say in each outcome.
+        whole = {"attacks": described, "epsilons": list(ensemble.epsilons), "goal": ensemble.goal}
+        fields = self._fields(offer, prepared, whole)
+        fields["ensemble"] = settings_digest({**fields, "name": ensemble.name})
+        cells = _cells(fields, ensemble.name, _most_known(ensemble.assaults), ensemble.epsilons)
+        members = tuple(
+            _cells({**fields, "member": True}, item.name, item.offer.spec.knowledge, ensemble.epsilons)
+            for item in ensemble.assaults
+        )
+        return Sweep(offer=offer, prepared=prepared, assault=None, ensemble=ensemble, cells=cells, members=members)
+
+    def _sweep(
+        self, offer: Offer, prepared: Prepared | None, assault: Assault | None, epsilons: Sequence[str]
     ) -> Sweep:
-        attacks = [_describe(assault, prepared) for assault in assaults]
-        attack: object = {} if not attacks else attacks[0]
-        if worst_case:
-            # The search for the smallest epsilon goes through the whole list, so all of it has a say in each outcome.
-            attack = {"attacks": attacks, "epsilons": list(epsilons)}
+        described = {} if assault is None else _describe(assault, prepared)
+        name, knowledge = (CLEAN, "none") if assault is None else (assault.name, assault.offer.spec.knowledge)
+        cells = _cells(self._fields(offer, prepared, described), name, knowledge, epsilons)
+        return Sweep(offer=offer, prepared=prepared, assault=assault, ensemble=None, cells=cells)
+
+    def _fields(self, offer: Offer, prepared: Prepared | None, attack: Mapping[str, object]) -> dict[str, Any]:
+        """Return what the cells of a sweep have in common, but for the attack's name and knowledge."""
         settings = {
             "engine": dict(self.engine),
             "defense": {"parameters": dict(offer.settings), **offer.origin},
             "attack": attack,
             "rule": None if prepared is None else prepared.rule,
         }
-        common = {
+        subject = {
             "dataset": self.dataset,
             "data_digest": self.data_digest,
             "classifier": self.classifier,
@@ -171,18 +220,26 @@ class Plan:
             "defense": offer.spec.name,
             "defense_digest": UNAVAILABLE if prepared is None else prepared.digest,
             "threshold": None if prepared is None else prepared.deployed.threshold,
-            "attack": WORST_CASE if worst_case else assaults[0].name if assaults else CLEAN,
-            "knowledge": max((item.offer.spec.knowledge for item in assaults), key=_KNOWLEDGE.index, default="none"),
+        }
+        return {
+            **subject,
             "seed": self.seed,
             "device": self.device,
             "settings": canonical_json(settings),
+            "subject": settings_digest({**subject, "settings": settings["defense"]}),
+            "stochastic": offer.spec.stochastic,
+            "ensemble": "",
+            "member": False,
         }
-        cells = tuple(_name_cell({**common, "epsilon": epsilon}) for epsilon in epsilons)
-        return Sweep(prepared=prepared, assaults=assaults, cells=cells, worst_case=worst_case)
 
 
-def _name_cell(fields: dict[str, Any]) -> Cell:
-    return Cell(**fields, key=settings_digest(fields))
+def _cells(fields: Mapping[str, Any], attack: str, knowledge: str, epsilons: Sequence[str]) -> tuple[Cell, ...]:
+    named = [{**fields, "attack": attack, "knowledge": knowledge, "epsilon": epsilon} for epsilon in epsilons]
+    return tuple(Cell(**each, key=settings_digest(each)) for each in named)
+
+
+def _most_known(assaults: Sequence[Assault]) -> str:
+    return max((item.offer.spec.knowledge for item in assaults), key=_KNOWLEDGE.index, default="none")
 
 
 def _describe(assault: Assault, prepared: Prepared | None) -> dict[str, object]:

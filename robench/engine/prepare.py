@@ -142,6 +142,7 @@ class Workshop:
             classes=len(self.splits.spec.classes),
             threshold=None,
             stochastic=spec.stochastic,
+            selecting=spec.selecting,
         )
         rule, rate, count = None, None, 0
         threshold = self._fit(spec, module)
@@ -219,7 +220,7 @@ class Workshop:
         title = f"calibrate {deployed.name}"
         with (
             self.progress.task(title, len(batches.split), "images") as task,
-            torch.inference_mode(),
+            torch.no_grad(),
             judging_precision(self.device),
         ):
             for batch in batches:

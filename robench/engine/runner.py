@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from robench.api import AttackContext, Budget, SweepContext
+from robench.api import References
 from robench.api.records import CLEAN
-from robench.engine.ascent import SignAscent
-from robench.engine.deploy import BoundTarget
-from robench.engine.judge import check_admissible, judge
-from robench.engine.precision import judging_precision, searching_precision
-from robench.engine.seeding import ImageStreams, SelectedStreams, SharedDraws, image_order
+from robench.engine.batch import Batch
+from robench.engine.plan import JUDGING_DRAWS
+from robench.engine.seeding import image_order
 from robench.engine.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -22,11 +21,36 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from robench.api.records import ImageOutcome
+    from robench.engine.ascent import Observe
     from robench.engine.data import LoadedSplit
     from robench.engine.plan import Assault
     from robench.engine.prepare import Prepared
 
+_REFERENCES_PER_CLASS = 20
 _OUT_OF_MEMORY = "can't allocate memory"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attacked:
+    """What became of some images at some epsilons each.
+
+    Attributes:
+        outcomes: For each image those at its epsilons, shape (N, E).
+        examples: The attacked images, shape (N, E, C, H, W), float32, on the device of the evaluation.
+        queries: How many images went through the defense during the search.
+    """
+
+    outcomes: tuple[tuple[ImageOutcome, ...], ...]
+    examples: Tensor
+    queries: int
+
+    def by_epsilon(self, epsilons: Sequence[tuple[str, ...]]) -> dict[str, tuple[ImageOutcome, ...]]:
+        """Sort outcomes by epsilon, in the order of the images, given the epsilons of each image."""
+        found: dict[str, list[ImageOutcome]] = {}
+        for texts, own in zip(epsilons, self.outcomes, strict=True):
+            for text, outcome in zip(texts, own, strict=True):
+                found.setdefault(text, []).append(outcome)
+        return {text: tuple(outcomes) for text, outcomes in found.items()}
 
 
 class Runner:
@@ -34,29 +58,41 @@ class Runner:
 
     Args:
         split: The test split.
+        references: Clean images of the validation split, see ``pick_references``.
         seed: Orders the images and feeds every stream.
         device: Where attacks run.
         rows: How many images, or images at one epsilon each, go through a defense together.
         watch: Told what the time goes into.
+        observe: Told of each step of an ascent, see ``SignAscent``.
     """
 
     def __init__(
-        self, split: LoadedSplit, *, seed: int, device: torch.device, rows: int, watch: Stopwatch | None = None
+        self,
+        split: LoadedSplit,
+        references: References,
+        *,
+        seed: int,
+        device: torch.device,
+        rows: int,
+        watch: Stopwatch | None = None,
+        observe: Observe | None = None,
     ) -> None:
         self._split = split
+        self._references = references
         self._seed = seed
         self._device = device
         self._rows = rows
         self._watch = watch or Stopwatch(device)
+        self._observe = observe
         self._order = image_order(seed, len(split))
 
-    def outcomes(
+    def attack(
         self,
         prepared: Prepared,
         assault: Assault | None,
         positions: Sequence[int],
         epsilons: Sequence[tuple[str, ...]],
-    ) -> dict[str, tuple[ImageOutcome, ...]]:
+    ) -> Attacked:
         """Attack the images at these positions and judge the result; without an assault, judge them as they are.
 
         What becomes of an image at an epsilon depends neither on the other images nor on the other epsilons.
@@ -65,10 +101,7 @@ class Runner:
             prepared: The defense.
             assault: The attack.
             positions: Which images.
-            epsilons: For each of them, at which epsilons; the same number for all.
-
-        Returns:
-            Outcomes by epsilon, in the order of the positions.
+            epsilons: For each of them, at which epsilons, decimal texts; the same number for all.
 
         Raises:
             PluginError: If attack or defense break the rules.
@@ -93,16 +126,29 @@ class Runner:
         return batch.attack(prepared, assault, _radius([tuple(epsilons)] * len(positions)).to(self._device)).cpu()
 
     def judge(
-        self, prepared: Prepared, assault: Assault, positions: Sequence[int], examples: Tensor
+        self, prepared: Prepared, purpose: str, positions: Sequence[int], examples: Tensor, *, draws: int = 1
     ) -> tuple[ImageOutcome, ...]:
-        """Judge attacked images, shape (N, E, C, H, W), as after the attack, and return N x E outcomes."""
+        """Judge attacked images, shape (N, E, C, H, W), as after the attack of that name; returns N x E outcomes."""
         batch = self._prepare(positions, self._rows)
-        return tuple(batch.judge(prepared, assault.name, examples.to(self._device), positions))
+        return tuple(batch.judge(prepared, purpose, examples.to(self._device), positions, draws=draws))
 
-    def _prepare(self, positions: Sequence[int], rows: int) -> _Batch:
+    def _prepare(self, positions: Sequence[int], rows: int) -> Batch:
         indices = self._order[np.asarray(positions)]
         with self._watch.measure("data"):
-            return _Batch(self._split, indices, self._device, seed=self._seed, rows=rows, watch=self._watch)
+            images, labels = (
+                torch.from_numpy(values[indices]).to(self._device)
+                for values in (self._split.images, self._split.labels)
+            )
+            return Batch(
+                images,
+                labels,
+                indices.tolist(),
+                self._references,
+                seed=self._seed,
+                rows=rows,
+                watch=self._watch,
+                observe=self._observe,
+            )
 
     def _halving(
         self,
@@ -111,7 +157,7 @@ class Runner:
         positions: Sequence[int],
         epsilons: Sequence[tuple[str, ...]],
         rows: int,
-    ) -> dict[str, tuple[ImageOutcome, ...]]:
+    ) -> Attacked:
         """Halve what goes through the defense together when it does not fit."""
         try:
             return self._batch(prepared, assault, positions, epsilons, rows)
@@ -123,13 +169,16 @@ class Runner:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         middle = (len(positions) + 1) // 2
-        found: dict[str, tuple[ImageOutcome, ...]] = {}
-        for part in (slice(middle), slice(middle, None)):
-            if positions[part]:
-                half = self._halving(prepared, assault, positions[part], epsilons[part], max(1, min(rows // 2, middle)))
-                for epsilon, outcomes in half.items():
-                    found[epsilon] = (*found.get(epsilon, ()), *outcomes)
-        return found
+        parts = [
+            self._halving(prepared, assault, positions[part], epsilons[part], max(1, min(rows // 2, middle)))
+            for part in (slice(middle), slice(middle, None))
+            if positions[part]
+        ]
+        return Attacked(
+            outcomes=tuple(outcomes for part in parts for outcomes in part.outcomes),
+            examples=torch.cat([part.examples for part in parts]),
+            queries=sum(part.queries for part in parts),
+        )
 
     def _batch(
         self,
@@ -138,129 +187,31 @@ class Runner:
         positions: Sequence[int],
         epsilons: Sequence[tuple[str, ...]],
         rows: int,
-    ) -> dict[str, tuple[ImageOutcome, ...]]:
+    ) -> Attacked:
         batch = self._prepare(positions, rows)
         attacked = batch.images[:, None]
         if assault is not None:
             attacked = batch.attack(prepared, assault, _radius(epsilons).to(self._device))
-        purpose = CLEAN if assault is None else assault.name
-        found: dict[str, list[ImageOutcome]] = {}
-        texts = [text for own in epsilons for text in own]
-        for text, outcome in zip(texts, batch.judge(prepared, purpose, attacked, positions), strict=True):
-            found.setdefault(text, []).append(outcome)
-        return {text: tuple(outcomes) for text, outcomes in found.items()}
+        purpose, draws = (CLEAN, JUDGING_DRAWS) if assault is None else (assault.name, assault.draws)
+        outcomes = batch.judge(prepared, purpose, attacked, positions, draws=draws)
+        count = attacked.shape[1]
+        rowwise = tuple(tuple(outcomes[at : at + count]) for at in range(0, len(outcomes), count))
+        return Attacked(outcomes=rowwise, examples=attacked, queries=batch.queries)
 
 
-class _Batch:
-    """Some images with everything that is done to them. Streams never depend on which other images there are.
+def pick_references(split: LoadedSplit, device: torch.device) -> References:
+    """Return the first twenty images of every class, in order of class.
 
-    The defense's name and the epsilon do not enter the streams' purpose: what two defenses, or one image at two
-    epsilons, draw is the same, so that their difference is not a difference of luck.
+    Args:
+        split: The validation split.
+        device: Where to.
     """
-
-    def __init__(
-        self,
-        split: LoadedSplit,
-        indices: np.ndarray[tuple[int], np.dtype[np.int64]],
-        device: torch.device,
-        *,
-        seed: int,
-        rows: int,
-        watch: Stopwatch,
-    ) -> None:
-        self.indices: list[int] = indices.tolist()
-        self.images = torch.from_numpy(split.images[indices]).to(device)
-        self.labels = torch.from_numpy(split.labels[indices]).to(device)
-        self._device, self._seed, self._rows, self._watch = device, seed, rows, watch
-
-    def _streams(self, purpose: str, attack: str, indices: Sequence[int], *more: int) -> ImageStreams:
-        return ImageStreams(indices, self._device, purpose, self._seed, attack, *more)
-
-    def attack(self, prepared: Prepared, assault: Assault, radius: Tensor) -> Tensor:
-        """Return the attacked images, shape (N, E, C, H, W), for the balls of these radii, shape (N, E), float64."""
-        # A plugin may have switched gradients off for good; the next one must not pay for it.
-        with torch.enable_grad(), self._watch.measure("search"):
-            return (self._sweep if assault.sweeping else self._one_by_one)(prepared, assault, radius)
-
-    def _sweep(self, prepared: Prepared, assault: Assault, radius: Tensor) -> Tensor:
-        def confirm(images: Tensor, owners: Tensor, step: int) -> Tensor:
-            return self._fooled(prepared, assault.name, images, owners, step)
-
-        images, labels = self.images.clone(), self.labels.clone()  # an attack that writes to them must not move balls
-        random = self._streams("attack", assault.name, self.indices)
-        search = prepared.search
-        with searching_precision(self._device, search.precision):
-            attacked = assault.run_sweep(
-                SweepContext(
-                    target=BoundTarget(search, random),
-                    images=images,
-                    labels=labels,
-                    epsilons=radius.clone(),
-                    random=random,
-                    parameters=assault.offer.parameters,
-                    ascend=SignAscent(
-                        search, random, images, labels, radius, rows=self._rows, keep=assault.keep, confirm=confirm
-                    ),
-                )
-            )
-        return check_admissible(
-            assault.name, attacked, self.images[:, None].expand(-1, radius.shape[1], -1, -1, -1), radius
-        )
-
-    def _one_by_one(self, prepared: Prepared, assault: Assault, radius: Tensor) -> Tensor:
-        """Attack at one epsilon after the other, for an attack that knows no more."""
-        attacked = self.images[:, None].repeat(1, radius.shape[1], 1, 1, 1)
-        for epsilon in torch.unique(radius).tolist():
-            where = (radius == epsilon).nonzero()
-            owners = where[:, 0]
-            random = self._streams("attack", assault.name, [self.indices[owner] for owner in owners.tolist()])
-            with judging_precision(self._device):
-                found = assault.run_plain(
-                    AttackContext(
-                        target=BoundTarget(prepared.deployed, random),
-                        images=self.images[owners],
-                        labels=self.labels[owners],
-                        budget=Budget(epsilon=epsilon),
-                        random=random,
-                        parameters=assault.offer.parameters,
-                    )
-                )
-            found = check_admissible(assault.name, found, self.images[owners], radius.new_full(owners.shape, epsilon))
-            attacked[owners, where[:, 1]] = found
-        return attacked
-
-    @torch.inference_mode()
-    def _fooled(self, prepared: Prepared, attack: str, images: Tensor, owners: Tensor, step: int) -> Tensor:
-        """Say which images the real defense accepts as a wrong class, shape (M,), bool."""
-        fooled = []
-        with judging_precision(self._device), self._watch.measure("judge"):
-            for part, owned in zip(torch.split(images, self._rows), torch.split(owners, self._rows), strict=True):
-                indices = [self.indices[owner] for owner in owned.tolist()]
-                target = BoundTarget(prepared.deployed, self._streams("confirm", attack, indices, step))
-                target.verdict(part)
-                fooled.append(target.fooled(self.labels[owned]))
-        return torch.cat(fooled)
-
-    def judge(self, prepared: Prepared, attack: str, attacked: Tensor, positions: Sequence[int]) -> list[ImageOutcome]:
-        """Judge images, shape (N, E, C, H, W), on draws that no attack has seen, and return N x E outcomes."""
-        owners = torch.arange(len(attacked), device=self._device).repeat_interleave(attacked.shape[1])
-        draws = SharedDraws(self._streams("judge", attack, self.indices))
-        outcomes: list[ImageOutcome] = []
-        for part, owned in zip(
-            torch.split(attacked.flatten(0, 1), self._rows), torch.split(owners, self._rows), strict=True
-        ):
-            draws.again()
-            numbers = owned.tolist()
-            with self._watch.measure("judge"):
-                outcomes += judge(
-                    prepared.deployed,
-                    part,
-                    self.labels[owned],
-                    positions=[positions[number] for number in numbers],
-                    indices=[self.indices[number] for number in numbers],
-                    random=SelectedStreams(draws, owned),
-                )
-        return outcomes
+    places = [np.flatnonzero(split.labels == label)[:_REFERENCES_PER_CLASS] for label in np.unique(split.labels)]
+    chosen = np.concatenate(places)
+    return References(
+        images=torch.from_numpy(split.images[chosen]).to(device),
+        labels=torch.from_numpy(split.labels[chosen]).to(device),
+    )
 
 
 def _radius(epsilons: Sequence[tuple[str, ...]]) -> Tensor:

@@ -134,6 +134,25 @@ class SharedDraws:
         return self._remembered[self._given - 1]
 
 
+class CalmStreams:
+    """No randomness: every draw is the mean of its distribution.
+
+    Args:
+        streams: Those whose number and device it takes over.
+    """
+
+    def __init__(self, streams: ImageRandom) -> None:
+        self._streams = streams
+
+    def normal(self, *size: int) -> Tensor:
+        """Return zeros, shape (N, *size), float32."""
+        return torch.zeros_like(self._streams.normal(*size))
+
+    def uniform(self, *size: int) -> Tensor:
+        """Return halves, shape (N, *size), float32."""
+        return torch.full_like(self._streams.uniform(*size), 0.5)
+
+
 class SelectedStreams:
     """The streams of some images of a batch, in any order, each as often as wanted.
 

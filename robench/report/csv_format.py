@@ -31,6 +31,8 @@ COLUMNS = (
     "correct",
     "wrong",
     "rejected",
+    "metric",
+    "verdict",
 )
 
 
@@ -38,7 +40,8 @@ def to_csv(summary: RunSummary) -> str:
     """Render clean and attacked results as comma-separated values.
 
     On clean images, where ``attack`` is ``clean`` and ``epsilon`` is 0, ``accuracy`` counts correct images only; under
-    an attack, correct or rejected ones.
+    an attack, correct or rejected ones. The figures of evaluation cards have their names under ``metric``, no attack,
+    and their values under ``accuracy``; nothing stands for infinity.
 
     Args:
         summary: What to render.
@@ -62,7 +65,22 @@ def _lines(summary: RunSummary) -> Iterator[dict[str, object]]:
         "profile": run.profile,
         "seed": run.seed,
     }
+    verdicts = {card.defense: card.verdict for card in summary.cards}
     for clean in summary.clean:
-        yield {**shared, "attack": CLEAN, "knowledge": "none", "epsilon": "0", **asdict(clean)}
+        told = {"metric": "accuracy", "verdict": verdicts.get(clean.defense, "")}
+        yield {**shared, "attack": CLEAN, "knowledge": "none", "epsilon": "0", **asdict(clean), **told}
     for result in summary.results:
-        yield {**shared, **asdict(result)}
+        yield {**shared, **asdict(result), "metric": "robust accuracy", "verdict": verdicts.get(result.defense, "")}
+    for card in summary.cards:
+        for metric in card.metrics:
+            yield {
+                **shared,
+                "defense": card.defense,
+                "epsilon": metric.epsilon,
+                "n": metric.n,
+                "accuracy": metric.value,
+                "accuracy_low": metric.low,
+                "accuracy_high": metric.high,
+                "metric": metric.name,
+                "verdict": card.verdict,
+            }

@@ -38,6 +38,7 @@ def to_json(summary: RunSummary) -> str:
         "results": [asdict(row) for row in summary.results],
         "worst": [asdict(row) for row in summary.worst],
         "failures": [asdict(row) for row in summary.failures],
+        "cards": [asdict(card) for card in summary.cards],
         "details": dict(summary.details),
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"

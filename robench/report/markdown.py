@@ -9,7 +9,7 @@ from robench.report.table import build_grid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from robench.api.records import RunSummary
+    from robench.api.records import Card, RunSummary
 
 _ESCAPES = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_<|"})
 
@@ -30,8 +30,14 @@ def to_markdown(summary: RunSummary) -> str:
         *(f"**{_escape(warning)}**" for warning in grid.warnings),
         _table([_escape(name) for name in grid.header], rows),
         "\n".join(f"- {_escape(note)}" for note in grid.notes),
+        *(_card(card) for card in grid.cards),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _card(card: Card) -> str:
+    title = f"**Evaluation card of {_escape(card.defense)}: {_escape(card.verdict)}**"
+    return "\n".join([title, "", *(f"1. {name}: {_escape(text)}" for name, text in card.lines)])
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from robench.api.records import CLEAN, WORST_CASE
+from robench.api.records import ADAPTIVE, CLEAN, COMPOSITES, REJECTION, WORST_CASE
 from robench.report.provenance import has_threshold, one_line, provenance_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from robench.api.records import CleanRow, ResultRow, RunSummary, WorstRow
+    from robench.api.records import Card, CleanRow, ResultRow, RunSummary, WorstRow
 
 Cell = tuple[str, ...]
 
@@ -42,6 +42,7 @@ class Grid:
         header: Of each column; the first is the column of row labels.
         rows: Each with a label and a cell per defense.
         notes: To be read below the table: meaning, failures, provenance.
+        cards: Evaluation cards, one for each defense.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Grid:
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...]
+    cards: tuple[Card, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,7 @@ def build_grid(summary: RunSummary) -> Grid:
         header=("attack", *summary.defenses),
         rows=tuple(_rows(summary)),
         notes=(_MEANING, *_words(summary), *_caveats(summary), *_failures(summary), *provenance_lines(summary.details)),
+        cards=summary.cards,
     )
 
 
@@ -100,10 +103,11 @@ def _sweeps(summary: RunSummary) -> list[_Sweep]:
     return [
         _Sweep(
             attack=attack,
-            name=f"{attack} ({knowledge[attack]})" if attack in knowledge else attack,
+            name=f"{attack} ({knowledge[attack]})" if knowledge.get(attack, attack) != attack else attack,
             epsilons=tuple(sorted({epsilon for name, epsilon in tried if name == attack}, key=Decimal)),
         )
         for attack in summary.attacks
+        if attack != REJECTION
     ]
 
 
@@ -130,7 +134,7 @@ def _rows(summary: RunSummary) -> Iterator[tuple[Cell, ...]]:
 
     yield (CLEAN,), *(cell(clean.get(name), name, CLEAN, "0") for name in summary.defenses)
     for sweep in _sweeps(summary):
-        worst_case = sweep.attack == WORST_CASE
+        worst_case = sweep.attack in COMPOSITES
         shown = _some(sweep.epsilons) if worst_case else sweep.epsilons
         shown = shown if len(shown) <= _MOST_EPSILONS else shown[-1:]
         for epsilon in shown:
@@ -139,6 +143,14 @@ def _rows(summary: RunSummary) -> Iterator[tuple[Cell, ...]]:
         if len(sweep.epsilons) > 1 and not worst_case:  # the worst case never rises: its last row is its worst
             label = (sweep.name, f"worst of {len(sweep.epsilons)}", "epsilons")
             yield label, *(worst_cell(defense, sweep) for defense in summary.defenses)
+    if summary.cards:
+        yield ("verdict",), *(_verdict(summary, defense) for defense in summary.defenses)
+
+
+def _verdict(summary: RunSummary, defense: str) -> Cell:
+    """Return the first words of a verdict: the figures are in the rows above it, the rest is on the card."""
+    verdict = next((card.verdict for card in summary.cards if card.defense == defense), "-")
+    return (verdict.split(":", maxsplit=1)[0],)
 
 
 def _some(epsilons: tuple[str, ...]) -> tuple[str, ...]:
@@ -163,7 +175,9 @@ def _figures(row: CleanRow | ResultRow | WorstRow, images: int, rejects: bool) -
 
 def _words(summary: RunSummary) -> Iterator[str]:
     worst = (
-        "" if summary.attacks == (WORST_CASE,) else "; worst: the epsilon of the sweep with the least robust accuracy"
+        ""
+        if set(summary.attacks) <= set(COMPOSITES)
+        else "; worst: the epsilon of the sweep with the least robust accuracy"
     )
     yield f"rej: share rejected{worst}"
     most = max((len(sweep.epsilons) for sweep in _sweeps(summary)), default=0)
@@ -177,6 +191,8 @@ def _caveats(summary: RunSummary) -> Iterator[str]:
         listed = tuple(names) if isinstance(names, Mapping) else ()
         tried = f"any of {', '.join(listed)}" if len(listed) > 1 else listed[0] if listed else "any attack"
         yield f"{WORST_CASE}: an image is lost where {tried} fooled the defense at this or a smaller epsilon listed"
+    if ADAPTIVE in summary.attacks:
+        yield f"{ADAPTIVE}: an image is lost where any attack that knows the defense won at this or a smaller epsilon"
     known = {row.knowledge for row in summary.results}
     for knowledge, meaning in _UPPER_BOUNDS.items():
         if knowledge in known:

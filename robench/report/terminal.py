@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from robench.report.table import Cell, Grid
 
 _UNLIMITED = 1_000_000
+_NAME_WIDTH = len("CONTEXT")
 
 
 def print_summary(summary: RunSummary, console: Console) -> None:
@@ -39,6 +40,11 @@ def print_summary(summary: RunSummary, console: Console) -> None:
     console.print()
     for note in grid.notes:
         _print_line(console, note, "dim")
+    for card in grid.cards:
+        console.print()
+        _print_line(console, f"evaluation card of {card.defense}: {card.verdict}", "bold")
+        for number, (name, text) in enumerate(card.lines, start=1):
+            _print_line(console, f"{number:2} {name:<{_NAME_WIDTH}} {text}", "")
 
 
 def to_text(summary: RunSummary) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import platform
+import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from robench import __version__
-from robench.analysis.summary import summarise
 from robench.api import PluginError, UsageError
 from robench.api.records import Run
 from robench.engine.calibration import check_rate
@@ -15,13 +16,20 @@ from robench.engine.digests import canonical_json, module_digest
 from robench.engine.memory import keep_freed_memory
 from robench.engine.plan import Plan, Sweep, run_id
 from robench.engine.runner import summarise_environment
-from robench.errors import RobenchError
+from robench.errors import RobenchError, describe_exception
 from robench.registry.code import digest_code
-from robench.session.filling import Filling, describe_exception
+from robench.session.cards import write_cards
+from robench.session.diagnosing import diagnose_evaluation
+from robench.session.ensembles import ensembles_for, name_members
+from robench.session.examples import Keeper, examples_folder
+from robench.session.filling import Filling, record
+from robench.session.summaries import summarise_stored
 from robench.session.workbench import Workbench
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import nn
 
     from robench.api.records import Cell, RunSummary
@@ -29,9 +37,6 @@ if TYPE_CHECKING:
     from robench.engine.prepare import Offer, Prepared
     from robench.engine.progress import Progress
     from robench.registry.catalog import Catalog
-
-_WORST_CASE_BATCHES = 4
-"""How many batches of images the search for the worst case begins with; ever fewer images are left."""
 
 
 def evaluate(request: RunRequest, catalog: Catalog, command: str, progress: Progress) -> RunSummary:
@@ -42,15 +47,26 @@ def evaluate(request: RunRequest, catalog: Catalog, command: str, progress: Prog
     evaluation.prepare()
     with ResultStore.open(request.db, create=True) as store:
         run = evaluation.describe(command)
-        store.add_run(run, evaluation.cells)
+        record(store, run, evaluation.sweeps)
+        keeper = Keeper(examples_folder(request.db), run, evaluation.bench.splits.test)
         try:
-            filling = Filling(evaluation.bench, store, run, evaluation.environment, progress)
+            filling = Filling(
+                evaluation.bench,
+                evaluation.plan,
+                store,
+                run,
+                environment=json.dumps(evaluation.environment),
+                progress=progress,
+                keeper=keeper if request.keep_examples else None,
+            )
             complete = filling.fill(evaluation.sweeps, evaluation.failures)
+            evaluation.diagnose(store, run, filling.sweeps)
+            write_cards(store, summarise_stored(store, run))
         except BaseException:
             store.set_status(run.id, "interrupted")
             raise
         store.set_status(run.id, "complete" if complete else "failed")
-        return summarise(store.find_run(run.id), store.counts(run.id))
+        return summarise_stored(store, store.find_run(run.id))
 
 
 class _Evaluation:
@@ -91,14 +107,24 @@ class _Evaluation:
             device=self.bench.device.type,
             engine={"robench": __version__, "code": digest_code("robench.engine.runner", "robench.engine")},
         )
-        self.sweeps = self.plan.sweeps(
-            self.prepared, self.bench.assaults, self.request.epsilons, worst_case=self.request.worst_case
-        )
+        alone = [] if self.request.worst_case else self.bench.assaults
+        for offer, prepared in self.prepared:
+            ensembles = ensembles_for(self.bench, prepared, self.progress.note)
+            if self.bench.adaptive and ensembles:
+                self.progress.note(f"{offer.spec.name}: budget {self.request.budget}: {name_members(ensembles)}")
+            self.sweeps += self.plan.sweeps(offer, prepared, alone, self.request.epsilons, ensembles)
 
     @property
     def cells(self) -> list[Cell]:
         """All cells in the order of the report."""
         return [cell for sweep in self.sweeps for cell in sweep.cells]
+
+    def diagnose(self, store: ResultStore, run: Run, sweeps: Sequence[Sweep]) -> None:
+        """Diagnose what was found about each defense, unless that was done before."""
+        done = store.findings(run.id)
+        for offer, prepared in self.prepared:
+            if prepared is not None and offer.spec.name not in done:
+                diagnose_evaluation(self.bench, sweeps, prepared, store=store, run=run, progress=self.progress)
 
     def _prepare(self, offer: Offer, classifier: nn.Module) -> Prepared | None:
         """Prepare a defense; one that fails in its own code costs its own cells only."""
@@ -122,6 +148,7 @@ class _Evaluation:
             "data_digest": self.plan.data_digest,
             "classifier_digest": self.plan.classifier_digest,
             "calibration": self.request.calibration,
+            "false_positive_rate": self.request.false_positive_rate,
             "defenses": {offer.spec.name: self._describe(offer, prepared) for offer, prepared in self.prepared},
             "attacks": {
                 offer.spec.name: {
@@ -129,11 +156,13 @@ class _Evaluation:
                     "parameters": dict(offer.settings),
                     **offer.origin,
                 }
-                for offer in self.bench.attacks
+                for offer in (*self.bench.attacks, *(assault.offer for assault in self.bench.adaptive))
             },
+            "budget": self.request.budget,
             "engine": self.request.engine,
             "worst_case": self.request.worst_case,
             "environment": self.environment,
+            "replay": self._replay(),
         }
         return Run(
             id=run_id(self.cells, self.request.images),
@@ -148,11 +177,23 @@ class _Evaluation:
             details=canonical_json(details),
         )
 
+    def _replay(self) -> str:
+        """Return the command that asks for this run wherever benchmarks.toml says the same of rates and parameters."""
+        request = self.request
+        words = ["robench", "run", "--dataset", request.dataset, "--classifier", request.classifier]
+        for defense in request.defenses:
+            words += ["--defense", defense]
+        for attack in request.attacks:
+            words += ["--attack", attack]
+        words += ["--epsilons", ",".join(request.epsilons), "--images", str(request.images)]
+        words += ["--seed", str(request.seed), "--profile", request.profile, "--budget", request.budget]
+        return shlex.join([*words, *(["--worst-case"] if request.worst_case else [])])
+
     def _describe(self, offer: Offer, prepared: Prepared | None) -> dict[str, object]:
         described: dict[str, object] = {"parameters": dict(offer.settings), **offer.origin}
         if prepared is None:
             return described
-        native = any(assault.sweeping for assault in self.bench.assaults)
+        native = any(assault.sweeping for assault in (*self.bench.assaults, *self.bench.adaptive))
         return {
             **described,
             "digest": prepared.digest,

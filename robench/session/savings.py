@@ -6,13 +6,13 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from robench.api.records import Shard
+from robench.engine.work import CellWork
 from robench.errors import IncompleteError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from robench.api.records import ImageOutcome
     from robench.engine.stopwatch import Stopwatch
     from robench.storage.store import ResultStore
 
@@ -38,29 +38,35 @@ class Savings:
         self._store = store
         self._environment = environment
         self._watch = watch
-        self._outcomes: dict[str, list[ImageOutcome]] = {}
-        self._seconds: dict[str, float] = {}
+        self._works: dict[str, CellWork] = {}
         self._next = 0.0
 
-    def add(self, outcomes: Mapping[str, tuple[ImageOutcome, ...]], seconds: float) -> None:
-        """Gather outcomes by key of their cell, which together took this long."""
-        for key, own in outcomes.items():
-            self._outcomes.setdefault(key, []).extend(own)
-            self._seconds[key] = self._seconds.get(key, 0.0) + seconds / len(outcomes)
+    def add(self, works: Mapping[str, CellWork]) -> None:
+        """Gather the work on some cells by their keys."""
+        for key, work in works.items():
+            self._works.setdefault(key, CellWork()).add(work)
         if time.monotonic() >= self._next:
             self.commit()
 
     def commit(self) -> None:
         """Store what was gathered."""
         shards = [
-            (key, Shard(outcomes=tuple(own), seconds=self._seconds[key], environment=self._environment))
-            for key, own in self._outcomes.items()
+            (
+                key,
+                Shard(
+                    outcomes=tuple(work.outcomes),
+                    seconds=work.seconds,
+                    queries=work.queries,
+                    environment=self._environment,
+                ),
+            )
+            for key, work in self._works.items()
         ]
         begun = time.monotonic()
         if shards:
             with self._watch.measure("store"):
                 self._store.add_shards(shards)
-        self._outcomes, self._seconds = {}, {}
+        self._works = {}
         now = time.monotonic()
         self._next = now + min(_LONGEST_PAUSE, (now - begun) / _COMMIT_COST_SHARE)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from robench.api.records import ADAPTIVE
 from robench.errors import suggestion
 from robench.registry.catalog import load_catalog
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from robench.config.request import Overrides, PathSettings, RunRequest
     from robench.engine.progress import Progress
     from robench.registry.catalog import Catalog
-    from robench.session.diagnosis import Diagnosis
+    from robench.session.checkup import CheckUp
+    from robench.session.comparison import DefenseComparison
+    from robench.session.diagnosing import Diagnosis
+    from robench.session.replay import Replay, Wanted
     from robench.session.training import TrainingReport
     from robench.session.verification import Comparison
 
@@ -69,6 +73,7 @@ class Session:
         config = load_config(find_config(self._config, self._environ, self._cwd))
         self._mention_strangers(config)
         known: dict[str, tuple[str, ...]] = {kind: names for kind, names in self.catalog.names().items()}  # noqa: C416 (widens the keys)
+        known["attack"] = (*known["attack"], ADAPTIVE)
         return resolve_run(config, overrides, self._environ, known, self.catalog.remark(), attacking=attacking)
 
     def _mention_strangers(self, config: Config) -> None:
@@ -114,6 +119,16 @@ class Session:
 
         return verify_engine(request, self.catalog, self._listener())
 
+    def diagnose(self, request: RunRequest) -> list[Diagnosis]:
+        """Say whether the attacks of a request search well on its defenses; nothing is stored.
+
+        Raises:
+            RobenchError: If none of the attacks can be diagnosed, or a defense cannot be prepared.
+        """
+        from robench.session.diagnosing import diagnose
+
+        return diagnose(request, self.catalog, self._listener())
+
     def train(self, request: RunRequest, *, retrain: bool = False) -> list[TrainingReport]:
         """Train the networks that a run would need, or find them in the cache.
 
@@ -134,12 +149,11 @@ class Session:
         Raises:
             RobenchError: If there is no such store or run.
         """
-        from robench.analysis.summary import summarise
+        from robench.session.summaries import summarise_stored
         from robench.storage.store import ResultStore
 
         with ResultStore.open(db, create=False) as store:
-            found = store.find_run(run)
-            return summarise(found, store.counts(found.id))
+            return summarise_stored(store, store.find_run(run))
 
     def runs(self, db: str) -> tuple[Run, ...]:
         """List all stored runs, newest first.
@@ -152,11 +166,49 @@ class Session:
         with ResultStore.open(db, create=False) as store:
             return store.runs()
 
-    def diagnose(self, *, db: str | None = None, data_dir: Path | None = None) -> Diagnosis:
-        """Look at versions, device, store, cache, data and plugins, and change nothing."""
-        from robench.session.diagnosis import diagnose
+    def compare(
+        self, db: str, first: str, second: str, *, run: str | None = None, attack: str | None = None
+    ) -> DefenseComparison:
+        """Say which of two defenses is more robust, by what a run stored about the same images.
 
-        return diagnose(self.paths(db=db, data_dir=data_dir), self.catalog)
+        Args:
+            db: Path or URL of the store.
+            first: Name of a defense.
+            second: Name of the other.
+            run: Beginning of the run's id; None for the newest that has both.
+            attack: Name; None for ``adaptive`` or ``worst-case``, else the first of the run.
+
+        Raises:
+            UsageError: If the run lacks a defense or the attack.
+            RobenchError: If there is no such store or run.
+        """
+        from robench.session.comparison import compare_defenses
+
+        return compare_defenses(db, first, second, run=run, attack=attack)
+
+    def replay(self, wanted: Wanted, overrides: Overrides) -> Replay:
+        """Put examples that a run has kept to a defense, prepared as that run would have.
+
+        Args:
+            wanted: Which examples.
+            overrides: The defense, alone in ``defenses``, and where things are. Data set, classifier, profile and seed
+                are those of the run, and the device unless it is given.
+
+        Raises:
+            UsageError: If the run or what is wanted of it is not there, or no examples are kept.
+            RobenchError: If a file of examples is truncated or foreign, or data or classifier are not those of the run.
+        """
+        from robench.session.replay import replay
+
+        db = self.paths(db=overrides.db).db
+        resolve = partial(self.resolve, attacking=False)
+        return replay(db, wanted, overrides, resolve=resolve, catalog=self.catalog, progress=self._listener())
+
+    def check_up(self, *, db: str | None = None, data_dir: Path | None = None) -> CheckUp:
+        """Look at versions, device, store, cache, data and plugins, and change nothing."""
+        from robench.session.checkup import check_up
+
+        return check_up(self.paths(db=db, data_dir=data_dir), self.catalog)
 
     def _listener(self) -> Progress:
         from robench.engine.progress import Silent

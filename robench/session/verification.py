@@ -83,7 +83,7 @@ def verify_engine(request: RunRequest, catalog: Catalog, progress: Progress) -> 
     for defense in bench.defenses:
         prepared = bench.workshop.prepare(defense, classifier)
         rows = bench.batch_size_for(prepared)
-        runner = Runner(bench.splits.test, seed=request.seed, device=bench.device, rows=rows)
+        runner = Runner(bench.splits.test, bench.references, seed=request.seed, device=bench.device, rows=rows)
         exact = dataclasses.replace(prepared, search=bench.workshop.search_form(prepared.deployed, "float32"))
         for offer in attacks:
             sides = _Sides(runner, prepared, exact, offer, request)
@@ -127,7 +127,7 @@ class _Sides:
 
     def _outcomes(self, prepared: Prepared, assault: Assault, epsilon: str) -> tuple[Sequence[ImageOutcome], Tensor]:
         examples = self._runner.examples(prepared, assault, self._positions, [epsilon])
-        return self._runner.judge(prepared, assault, self._positions, examples), examples
+        return self._runner.judge(prepared, assault.name, self._positions, examples), examples
 
 
 def _accuracy(outcomes: Sequence[ImageOutcome]) -> float:

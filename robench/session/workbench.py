@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from robench.api import DataContext, UsageError
+from robench.api.records import ADAPTIVE
+from robench.config.checks import EFFORTS
 from robench.config.parameters import canonical
 from robench.engine.batching import BatchSizes
 from robench.engine.data import Splits
@@ -14,14 +17,19 @@ from robench.engine.digests import settings_digest
 from robench.engine.plan import choose_form
 from robench.engine.precision import resolve_device, resolve_precision
 from robench.engine.prepare import Offer, Settings, Workshop
-from robench.engine.runner import default_batch_size, summarise_environment
+from robench.engine.runner import default_batch_size, pick_references, summarise_environment
 from robench.engine.weights import WeightCache
 
 if TYPE_CHECKING:
+    from robench.api import References
     from robench.config.request import PathSettings, RunRequest
+    from robench.engine.plan import Assault
     from robench.engine.prepare import Prepared
     from robench.engine.progress import Progress
     from robench.registry.catalog import Catalog, Entry
+
+BASELINE = "none"
+"""Name of the defense that is none: what every other one is compared with."""
 
 
 class Workbench:
@@ -41,9 +49,10 @@ class Workbench:
         self.device = resolve_device(request.device)
         self.batch_size = request.batch_size or default_batch_size(self.device)
         self.classifier = self._offer(catalog.classifier(request.classifier))
-        self.defenses = [self._offer(catalog.defense(name)) for name in request.defenses]
-        self.attacks = [self._offer(catalog.attack(name)) for name in request.attacks]
+        self.defenses = [self._offer(catalog.defense(name)) for name in _with_baseline(request, catalog)]
+        self.attacks = [self._offer(catalog.attack(name)) for name in request.attacks if name != ADAPTIVE]
         self.assaults = [choose_form(offer, request.engine, worst_case=request.worst_case) for offer in self.attacks]
+        self.adaptive = self._adaptive(catalog) if ADAPTIVE in request.attacks else []
         if request.engine == "foolbox" and request.search_precision in {"tf32", "bfloat16"}:
             message = f"--search-precision {request.search_precision}: --engine foolbox searches on the defense itself"
             raise UsageError(message, "leave one of them out")
@@ -60,6 +69,11 @@ class Workbench:
         self._batch_sizes = BatchSizes(request.cache_dir / "batch-sizes.json")
         self.workshop = Workshop(self.splits, cache, settings, self.device, progress)
 
+    @cached_property
+    def references(self) -> References:
+        """Clean validation images for attacks to start from."""
+        return pick_references(self.splits.validation, self.device)
+
     def batch_size_for(self, prepared: Prepared) -> int:
         """Return how many images, or images at one epsilon each, go through a defense together under attack."""
         if self.request.batch_size is not None:
@@ -71,10 +85,25 @@ class Workbench:
         key = settings_digest({"weights": prepared.digest, "precision": prepared.search.precision, **where})
         return self._batch_sizes.find(prepared.search, key, images, labels)
 
+    def _adaptive(self, catalog: Catalog) -> list[Assault]:
+        """Return the attacks that the budget allows, whatever they are after, the cheapest first."""
+        allowed = EFFORTS[: EFFORTS.index(self.request.budget) + 1]
+        entries = [entry for entry in catalog.attacks.values() if entry.spec.effort in allowed]
+        offers = [self._offer(entry) for entry in sorted(entries, key=lambda entry: (entry.spec.cost, entry.name))]
+        return [choose_form(offer, "native", worst_case=True) for offer in offers]
+
     def _offer(self, entry: Entry[Any]) -> Offer:
-        parameters = self.request.parameters_of(entry.name, entry.spec.parameters)
+        preset = entry.spec.presets.get(self.request.budget, {}) if entry.kind == "attack" else {}
+        parameters = self.request.parameters_of(entry.name, entry.spec.parameters, preset)
         origin = {"plugin": f"{entry.distribution} {entry.version}", "code": entry.code_digest()}
         return Offer(spec=entry.spec, parameters=parameters, settings=canonical(parameters), origin=origin)
+
+
+def _with_baseline(request: RunRequest, catalog: Catalog) -> tuple[str, ...]:
+    """Return the defenses of a run; the undefended classifier is among them where attacks adapt, for comparison."""
+    if ADAPTIVE not in request.attacks or BASELINE in request.defenses or BASELINE not in catalog.defenses:
+        return request.defenses
+    return (BASELINE, *request.defenses)
 
 
 def data_context(paths: PathSettings, progress: Progress, *, offline: bool = False) -> DataContext:

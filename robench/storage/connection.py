@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -93,6 +93,28 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction: committed at the end, rolled back by any exception, Ctrl-C included."""
     with engine.connect().execution_options(robench_writes=True) as connection, connection.begin():
         yield connection
+
+
+def back_up(path: Path, copy: Path) -> None:
+    """Copy a SQLite file as the last commit left it, though it be in use; the copy is there whole or not at all.
+
+    Args:
+        path: What to copy.
+        copy: Where to; what is there is replaced.
+
+    Raises:
+        sqlite3.Error: The file cannot be read, or the copy not be written.
+        OSError: The file system refuses the name.
+    """
+    unfinished = copy.with_name(f"{copy.name}.part")
+    unfinished.unlink(missing_ok=True)
+    try:
+        with closing(_open_file(path)) as source, closing(sqlite3.connect(unfinished)) as target:
+            source.backup(target)
+        unfinished.replace(copy)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def journal_mode(engine: Engine, change_to: str = "") -> str:

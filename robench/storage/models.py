@@ -10,16 +10,20 @@ from functools import partial
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Double,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
     Table,
     Text,
     UniqueConstraint,
+    false,
+    text,
 )
 
 # Migrations can only alter a constraint that has a name.
@@ -51,7 +55,8 @@ RUNS = Table(
     CheckConstraint("status IN ('running', 'interrupted', 'complete', 'failed')", name="status"),
 )
 
-# What determines an outcome, once, however many runs ask for it. Epsilon is exact decimal text, never a float.
+# What determines an outcome, once, however many runs ask for it. Epsilon is exact decimal text, never a float. A server
+# default, here and below, is what rows of an older schema got.
 CELLS = Table(
     "cells",
     METADATA,
@@ -70,9 +75,14 @@ CELLS = Table(
     _required("seed", BigInteger),
     _required("device", Text),
     _required("settings", Text),
+    _required("subject", Text, server_default=""),
+    _required("stochastic", Boolean, server_default=false()),
+    _required("ensemble", Text, server_default=""),
+    _required("member", Boolean, server_default=false()),
 )
 
-# Which cells a run asks for, in its order; ``failure`` is empty unless the cell failed in this run.
+# Which cells a run asks for, in its order, then those of members of its ensembles, which are not among its results.
+# ``failure`` is empty unless the cell failed in this run.
 RUN_CELLS = Table(
     "run_cells",
     METADATA,
@@ -80,7 +90,9 @@ RUN_CELLS = Table(
     Column("cell_id", ForeignKey(CELLS.c.id), primary_key=True),
     _required("position", Integer),
     _required("failure", Text),
+    _required("role", String(8), server_default="cell"),
     UniqueConstraint("run_id", "position"),
+    CheckConstraint("role IN ('cell', 'member')", name="role"),
 )
 
 # Outcomes of a cell that were committed together, with the digest that proves them unaltered.
@@ -91,8 +103,10 @@ SHARDS = Table(
     _required("cell_id", ForeignKey(CELLS.c.id)),
     _required("sha256", String(64)),
     _required("seconds", Double),
+    _required("queries", BigInteger, server_default=text("0")),
     _required("environment", Text),
     _required("created", String(40)),
+    Index("ix_shards_cell_id", "cell_id"),
 )
 
 # One image of one cell: the only place that says how it ended, every figure is counted from here. Without rowid the
@@ -108,8 +122,42 @@ OUTCOMES = Table(
     _required("prediction", Integer),
     _required("outcome", String(8)),
     Column("score", Double),
+    _required("draws", Integer),
+    _required("draws_wrong", Integer),
+    _required("draws_rejected", Integer),
     _required("shard_id", ForeignKey(SHARDS.c.id)),
     CheckConstraint("position >= 0", name="position"),
     CheckConstraint("outcome IN ('correct', 'wrong', 'rejected')", name="outcome"),
+    CheckConstraint(
+        "draws >= 1 AND draws_wrong >= 0 AND draws_rejected >= 0 AND draws_wrong + draws_rejected <= draws",
+        name="draws",
+    ),
     sqlite_with_rowid=False,
+)
+
+# What the diagnostics found out about a defense in a run, in their order.
+FINDINGS = Table(
+    "findings",
+    METADATA,
+    Column("run_id", ForeignKey(RUNS.c.id), primary_key=True),
+    Column("defense", Text, primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    _required("name", Text),
+    _required("status", String(4)),
+    _required("number", Text),
+    _required("meaning", Text),
+    _required("mend", Text),
+    CheckConstraint("status IN ('PASS', 'WARN', 'FAIL')", name="status"),
+)
+
+# Evaluation cards, every version that was made; ``number`` orders those of the same instant.
+CARDS = Table(
+    "cards",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    _required("run_id", ForeignKey(RUNS.c.id)),
+    _required("defense", Text),
+    _required("created", String(40)),
+    _required("verdict", Text),
+    _required("document", Text),
 )

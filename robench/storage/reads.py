@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import BigInteger, Double, and_, cast, func, not_, or_, select
 
-from robench.api.records import Cell, CellCounts, ImageOutcome, Outcome, Run
+from robench.api.records import (
+    COMPOSITES,
+    Card,
+    Cell,
+    CellCounts,
+    Finding,
+    ImageOutcome,
+    Metric,
+    Outcome,
+    Run,
+    Win,
+)
 from robench.errors import UsageError
-from robench.storage.models import CELLS, OUTCOMES, RUN_CELLS, RUNS
+from robench.storage.models import CARDS, CELLS, FINDINGS, OUTCOMES, RUN_CELLS, RUNS, SHARDS
 from robench.storage.rows import columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
 _LISTED_RUNS = 10
 
@@ -57,33 +69,55 @@ def positions(connection: Connection, cell_key: str, first: int, last: int) -> s
     return set(connection.execute(query).scalars())
 
 
-def cell_counts(connection: Connection, run_id: str, images: int) -> tuple[CellCounts, ...]:
-    """Count the outcomes at positions below ``images`` for every cell of a run, in the order of the request."""
+def cell_counts(
+    connection: Connection, run_id: str, images: int, role: Literal["cell", "member"]
+) -> tuple[CellCounts, ...]:
+    """Count the outcomes at positions below ``images`` for every cell of a run in that role, in their order."""
+    wanted = and_(RUN_CELLS.c.run_id == run_id, RUN_CELLS.c.role == role)
     # Grouped by nothing but the cell: the group is compared at every outcome.
     counted = (
         select(
             RUN_CELLS.c.cell_id,
             *(func.count().filter(OUTCOMES.c.outcome == o.value).label(o.value) for o in Outcome),
+            func.coalesce(func.sum(_share(OUTCOMES.c.draws_wrong)), 0.0).label("fooled"),
+            func.coalesce(func.sum(_share(OUTCOMES.c.draws_rejected)), 0.0).label("rejected_share"),
         )
         .outerjoin(OUTCOMES, and_(OUTCOMES.c.cell_id == RUN_CELLS.c.cell_id, OUTCOMES.c.position < images))
-        .where(RUN_CELLS.c.run_id == run_id)
+        .where(wanted)
         .group_by(RUN_CELLS.c.cell_id)
         .subquery()
     )
+    spent = (
+        select(
+            RUN_CELLS.c.cell_id,
+            func.coalesce(func.sum(SHARDS.c.seconds), 0.0).label("seconds"),
+            # PostgreSQL adds whole numbers up to a decimal.
+            cast(func.coalesce(func.sum(SHARDS.c.queries), 0), BigInteger).label("queries"),
+        )
+        .outerjoin(SHARDS, SHARDS.c.cell_id == RUN_CELLS.c.cell_id)
+        .where(wanted)
+        .group_by(RUN_CELLS.c.cell_id)
+        .subquery()
+    )
+    sums = [column for part in (counted, spent) for column in part.c if column.name != "cell_id"]
     query = (
-        select(*columns(CELLS, Cell), RUN_CELLS.c.failure, *(counted.c[o.value] for o in Outcome))
+        select(*columns(CELLS, Cell), RUN_CELLS.c.failure, *sums)
         .join(RUN_CELLS, RUN_CELLS.c.cell_id == CELLS.c.id)
         .join(counted, counted.c.cell_id == CELLS.c.id)
-        .where(RUN_CELLS.c.run_id == run_id)
+        .join(spent, spent.c.cell_id == CELLS.c.id)
+        .where(wanted)
         .order_by(RUN_CELLS.c.position)
     )
     return tuple(_cell_counts(dict(row)) for row in connection.execute(query).mappings())
 
 
+def _share(draws: ColumnElement[int]) -> ColumnElement[Any]:
+    return cast(draws, Double) / OUTCOMES.c.draws
+
+
 def _cell_counts(row: dict[str, Any]) -> CellCounts:
-    failure = row.pop("failure")
-    counted = {outcome.value: row.pop(outcome.value) for outcome in Outcome}
-    return CellCounts(cell=Cell(**row), n=sum(counted.values()), failure=failure, **counted)
+    cell = Cell(**{column.name: row.pop(column.name) for column in columns(CELLS, Cell)})
+    return CellCounts(cell=cell, n=sum(row[outcome.value] for outcome in Outcome), **row)
 
 
 def image_outcomes(connection: Connection, run_id: str, cell_key: str, images: int) -> tuple[ImageOutcome, ...]:
@@ -98,3 +132,70 @@ def image_outcomes(connection: Connection, run_id: str, cell_key: str, images: i
     return tuple(
         ImageOutcome(**{**row, "outcome": Outcome(row["outcome"])}) for row in connection.execute(query).mappings()
     )
+
+
+def lowest_wins(connection: Connection, subject: str) -> tuple[Win, ...]:
+    """Find for each image of a subject the smallest epsilon with a win that counts, by image."""
+    # Cells are ranked once, so that outcomes are compared by one whole number each. Of several that won at the same
+    # epsilon, the attack itself is named before the ensemble it belongs to.
+    ranked = (
+        select(
+            CELLS.c.id,
+            CELLS.c.epsilon,
+            CELLS.c.attack,
+            CELLS.c.stochastic,
+            func.row_number()
+            .over(order_by=(cast(CELLS.c.epsilon, Double), CELLS.c.attack.in_(COMPOSITES), CELLS.c.attack, CELLS.c.key))
+            .label("place"),
+        )
+        .where(CELLS.c.subject == subject, not_(and_(CELLS.c.stochastic, CELLS.c.member)))
+        .cte("ranked")
+    )
+    best = (
+        select(OUTCOMES.c.image, func.min(ranked.c.place).label("place"))
+        .join(ranked, ranked.c.id == OUTCOMES.c.cell_id)
+        .where(OUTCOMES.c.outcome == Outcome.WRONG.value, or_(not_(ranked.c.stochastic), OUTCOMES.c.draws > 1))
+        .group_by(OUTCOMES.c.image)
+        .subquery()
+    )
+    query = (
+        select(best.c.image, ranked.c.epsilon, ranked.c.attack)
+        .join(ranked, ranked.c.place == best.c.place)
+        .order_by(best.c.image)
+    )
+    return tuple(Win(**row) for row in connection.execute(query).mappings())
+
+
+def findings(connection: Connection, run_id: str) -> dict[str, tuple[Finding, ...]]:
+    """Collect the findings of a run by defense, each in their order."""
+    query = (
+        select(FINDINGS.c.defense, *columns(FINDINGS, Finding))
+        .where(FINDINGS.c.run_id == run_id)
+        .order_by(FINDINGS.c.defense, FINDINGS.c.position)
+    )
+    found: dict[str, tuple[Finding, ...]] = {}
+    for row in connection.execute(query).mappings():
+        fields = dict(row)
+        defense = fields.pop("defense")
+        found[defense] = (*found.get(defense, ()), Finding(**fields))
+    return found
+
+
+def cards(connection: Connection, run_id: str) -> dict[str, Card]:
+    """Collect the newest card of a run for each defense."""
+    query = (
+        select(CARDS.c.defense, CARDS.c.created, CARDS.c.verdict, CARDS.c.document)
+        .where(CARDS.c.run_id == run_id)
+        .order_by(CARDS.c.created, CARDS.c.number)
+    )
+    return {
+        defense: Card(
+            defense=defense,
+            created=created,
+            verdict=verdict,
+            lines=tuple((name, text) for name, text in content["lines"]),
+            metrics=tuple(Metric(**metric) for metric in content.get("metrics", [])),
+        )
+        for defense, created, verdict, document in connection.execute(query)
+        for content in [json.loads(document)]
+    }

@@ -8,6 +8,7 @@ import math
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from robench.api.records import Outcome
 from robench.errors import StoreError
 
 if TYPE_CHECKING:
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Column, Table
 
-    from robench.api.records import Cell, ImageOutcome, Run, Shard
+    from robench.api.records import Cell, Finding, ImageOutcome, Run, Shard
 
 
-def columns(table: Table, record: type[Run | Cell | ImageOutcome]) -> list[Column[Any]]:
+def columns(table: Table, record: type[Run | Cell | ImageOutcome | Finding]) -> list[Column[Any]]:
     """Pick the columns that bear the names of a record's fields, in their order."""
     return [table.c[field.name] for field in fields(record)]
 
 
-def values(record: Run | Cell | ImageOutcome) -> dict[str, Any]:
+def values(record: Run | Cell | ImageOutcome | Finding) -> dict[str, Any]:
     """Spread a record for an insert; shallow, where ``dataclasses.asdict`` would copy."""
     return dict(vars(record))
 
@@ -42,15 +43,21 @@ def shard_sha256(cell_key: str, outcomes: Iterable[ImageOutcome]) -> str:
 
     Returns:
         SHA-256, as hexadecimal text, of the canonical JSON text
-        ``[cell_key, [[position, image, label, prediction, outcome, score], ...]]`` in order of position.
+        ``[cell_key, [[position, image, label, prediction, outcome, score], ...]]`` in order of position. An outcome
+        whose draws do not follow from it, as those of a single one do, has ``draws, draws_wrong, draws_rejected`` too.
     """
-    rows = sorted(
-        # SQLite does not keep the sign of a negative zero; adding zero drops it.
-        [o.position, o.image, o.label, o.prediction, o.outcome.value, None if o.score is None else o.score + 0.0]
-        for o in outcomes
-    )
-    text = json.dumps([cell_key, rows], separators=(",", ":"), allow_nan=False)
+    text = json.dumps([cell_key, sorted(map(_digested, outcomes))], separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _digested(o: ImageOutcome) -> list[object]:
+    # SQLite does not keep the sign of a negative zero; adding zero drops it.
+    score = None if o.score is None else o.score + 0.0
+    row: list[object] = [o.position, o.image, o.label, o.prediction, o.outcome.value, score]
+    draws = [o.draws, o.draws_wrong, o.draws_rejected]
+    # Shards of schema 0001, which knew no draws, keep their digests.
+    single = [1, int(o.outcome is Outcome.WRONG), int(o.outcome is Outcome.REJECTED)]
+    return row if draws == single else [*row, *draws]
 
 
 def refuse_unstorable_cell(cell: Cell) -> None:
@@ -68,7 +75,7 @@ def refuse_unstorable_shard(cell_key: str, shard: Shard) -> None:
     """Refuse what databases do not store alike: SQLite turns NaN into NULL, which means "never rejects".
 
     Raises:
-        StoreError: A score or the time is not finite, or a position occurs twice.
+        StoreError: A score or the time is not finite, a position occurs twice, or an outcome is not that of its draws.
     """
     seen: set[int] = set()
     for outcome in shard.outcomes:
@@ -76,6 +83,10 @@ def refuse_unstorable_shard(cell_key: str, shard: Shard) -> None:
         if outcome.score is not None and not math.isfinite(outcome.score):
             message = f"{where}: score {outcome.score} is not a finite number"
             raise StoreError(message, "the defense must answer with finite scores")
+        if outcome.outcome is not Outcome.of_draws(outcome.draws, outcome.draws_wrong, outcome.draws_rejected):
+            counted = f"{outcome.draws_wrong} wrong and {outcome.draws_rejected} rejected of {outcome.draws} draws"
+            message = f"{where}: {outcome.outcome.value} is not what {counted} come to"
+            raise StoreError(message)
         if outcome.position in seen:
             message = f"{where} occurs twice in one shard"
             raise StoreError(message)

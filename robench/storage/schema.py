@@ -1,4 +1,4 @@
-"""Creates the tables and recognises whose they are."""
+"""Creates the tables, upgrades them, and recognises whose they are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
-from sqlalchemy import inspect, text
+from sqlalchemy import func, inspect, select, text
 
 from robench.errors import StoreError
 from robench.storage import connection as connections
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from robench.storage.location import Location
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Schema revisions, oldest first. Kept here because importing Alembic only to ask takes longer than most commands."""
+
+_MIGRATION_LOCK = int.from_bytes(b"robench", "big")
 
 
 def read_revision(connection: Connection, location: Location) -> str | None:
@@ -41,50 +43,52 @@ def read_revision(connection: Connection, location: Location) -> str | None:
     return "+".join(connection.execute(text("SELECT version_num FROM alembic_version")).scalars()) or "none"
 
 
-def current(engine: Engine, location: Location) -> bool:
-    """Whether a database has the tables; False where it is empty or not there yet.
+def known_revision(engine: Engine, location: Location) -> str | None:
+    """Say which of ``REVISIONS`` a database has; None where it is empty or not there yet.
 
     Raises:
-        StoreError: The tables are somebody else's, or of a schema that this robench does not read and write as it is.
+        StoreError: The tables are somebody else's, or of a schema that this robench does not know.
     """
     if location.is_blank():
-        return False
+        return None
     with connections.reading(engine) as connection:
         revision = read_revision(connection, location)
-    if revision is None:
-        return False
-    newest = REVISIONS[-1]
-    if revision not in REVISIONS:
+    if revision is not None and revision not in REVISIONS:
+        newest = REVISIONS[-1]
         message = f"{location} was written by a newer robench (schema {revision}; this one knows up to {newest})"
         raise StoreError(message, f"upgrade robench, or {ANOTHER}")
-    if revision != newest:
-        message = f"{location} was written by an older robench (schema {revision}; this one needs {newest})"
-        raise StoreError(message, f"use the robench that wrote it, or {ANOTHER}")
-    return True
+    return revision
 
 
 def require(engine: Engine, location: Location) -> None:
-    """Refuse to go on where there is no store.
+    """Refuse to go on where there is no store of the newest schema.
 
     Raises:
-        StoreError: There is none, or ``current`` refuses it.
+        StoreError: There is none, it has an older schema, or ``known_revision`` refuses it.
     """
-    if not current(engine, location):
+    revision, newest = known_revision(engine, location), REVISIONS[-1]
+    if revision is None:
         message = f"no result store at {location}"
         raise StoreError(message, "robench run creates it, or name another with --db")
+    if revision != newest:
+        message = f"{location} was written by an older robench (schema {revision}; this one needs {newest})"
+        raise StoreError(message, f"robench run upgrades it, or {ANOTHER}")
 
 
 def ensure(engine: Engine, location: Location) -> None:
-    """Create the file and its tables where there are none, and make its journal safe.
+    """Create the file and its tables where there are none, upgrade an older schema, and make its journal safe.
 
     Raises:
-        StoreError: ``current`` refuses it, or another process keeps it locked.
+        StoreError: ``known_revision`` refuses it, or another process keeps it locked.
     """
-    if not current(engine, location):
+    if known_revision(engine, location) != REVISIONS[-1]:
         with _alone(location):
             # Another process may have been first while this one waited.
-            if not current(engine, location):
+            revision = known_revision(engine, location)
+            if revision is None:
                 _create(engine, location)
+            elif revision != REVISIONS[-1]:
+                _upgrade(engine, location, revision)
     _leave_unsafe_wal(engine, location)
 
 
@@ -97,6 +101,15 @@ def _create(engine: Engine, location: Location) -> None:
         migrate(connection)
 
 
+def _upgrade(engine: Engine, location: Location, revision: str) -> None:
+    with connections.writing(engine) as connection:
+        if location.path is not None:
+            # Nobody can write any more, so the copy is just what is upgraded.
+            copy = location.path.with_name(f"{location.path.name}.schema-{revision}.bak")
+            connections.back_up(location.path, copy)
+        migrate(connection)
+
+
 def migrate(connection: Connection) -> None:
     """Bring the schema to the newest revision within the caller's transaction: all of it or nothing.
 
@@ -106,6 +119,9 @@ def migrate(connection: Connection) -> None:
     from alembic import command
     from alembic.config import Config
 
+    if connection.dialect.name == "postgresql":
+        # Instead of a lock file: whoever comes second finds the work done.
+        connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -114,19 +130,19 @@ def migrate(connection: Connection) -> None:
 
 @contextmanager
 def _alone(location: Location) -> Iterator[None]:
-    """Let one process at a time create or convert the file.
+    """Let one process at a time create, upgrade or convert the file.
 
     The empty lock file stays: removing it would let one process hold the lock on the removed file while another
     creates and holds a new one.
     """
     if location.path is None:
-        yield  # a server has no first moment of existence: its database is there, its DDL is transactional
+        yield  # a server has no first moment of existence: its database is there, and `migrate` takes turns
         return
     try:
         with FileLock(f"{location.path}.lock", timeout=connections.BUSY_SECONDS):
             yield
     except Timeout as error:
-        message = f"{location}: another process has been creating it for {connections.BUSY_SECONDS:.0f} s"
+        message = f"{location}: another process has been creating or upgrading it for {connections.BUSY_SECONDS:.0f} s"
         raise StoreError(message, f"end that process, or {ANOTHER}") from error
 
 

@@ -15,12 +15,12 @@ from robench.storage.rows import refuse_unstorable_cell, refuse_unstorable_shard
 from robench.storage.signals import signals_held
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from sqlalchemy import Connection, Engine
 
-    from robench.api.records import Cell, CellCounts, ImageOutcome, Run, RunStatus, Shard
+    from robench.api.records import Card, Cell, CellCounts, Finding, ImageOutcome, Run, RunStatus, Shard, Win
     from robench.storage.info import StoreInfo
 
 
@@ -42,10 +42,11 @@ class ResultStore:
 
         Args:
             location: A path, or a SQLAlchemy URL if it contains ``://``.
-            create: Whether to write to it, and make it where there is none.
+            create: Whether to write to it, make it where there is none, and upgrade the schema of an older robench. A
+                SQLite file is copied first, to ``<path>.schema-<old revision>.bak``; a server's database is not.
 
         Raises:
-            StoreError: There is none, it is no store, or it cannot be used.
+            StoreError: There is none, it is no store, its schema is not the newest, or it cannot be used.
         """
         place = Location.parse(location)
         with explained(place):
@@ -72,14 +73,14 @@ class ResultStore:
             location: As for ``open``; that there is no file yet is no fault.
 
         Raises:
-            StoreError: It is not a SQLite file, of another program or schema, or could not be written.
+            StoreError: It is not a SQLite file, of another program or a newer schema, or could not be written.
         """
         place = Location.parse(location)
         with explained(place):
             place.check_writable()
             engine = connections.connect(place)
             try:
-                schema.current(engine, place)
+                schema.known_revision(engine, place)
             finally:
                 engine.dispose()
 
@@ -95,7 +96,7 @@ class ResultStore:
     ) -> None:
         self.close()
 
-    def add_run(self, run: Run, cells: Sequence[Cell]) -> None:
+    def add_run(self, run: Run, cells: Sequence[Cell], members: Sequence[Cell] = ()) -> None:
         """Record a request before its work begins, or that it goes on.
 
         A run that is there already is set to ``running`` and keeps everything else; its failures are cleared. Cells
@@ -104,14 +105,15 @@ class ResultStore:
         Args:
             run: The request.
             cells: What it asks for, in order.
+            members: Cells of the members of its ensembles, in order: stored alike, but not among its results.
 
         Raises:
             StoreError: A threshold is not finite.
         """
-        for cell in cells:
+        for cell in (*cells, *members):
             refuse_unstorable_cell(cell)
         with self._write() as connection:
-            writes.add_run(connection, run, cells)
+            writes.add_run(connection, run, cells, members)
         self._mendable = IncompleteError
 
     def set_status(self, run_id: str, status: RunStatus) -> None:
@@ -143,7 +145,8 @@ class ResultStore:
             shards: Each with the key of its cell.
 
         Raises:
-            StoreError: There is no such cell, a number is not finite, or a position occurs twice in a shard.
+            StoreError: There is no such cell, a number is not finite, a position occurs twice in a shard, or an outcome
+                is not that of its draws.
         """
         for cell_key, shard in shards:
             refuse_unstorable_shard(cell_key, shard)
@@ -184,22 +187,92 @@ class ResultStore:
         return runs[0] if prefix is None else reads.pick_run(runs, prefix)
 
     def counts(self, run_id: str) -> tuple[CellCounts, ...]:
-        """Count the outcomes of every cell of a run, in the order of the request.
+        """Count the outcomes of every cell of a run, in the order of the request; members of ensembles are none.
 
         Raises:
             StoreError: There is no such run.
         """
         with self._read() as connection:
-            return reads.cell_counts(connection, run_id, self._images(connection, run_id))
+            return reads.cell_counts(connection, run_id, self._images(connection, run_id), "cell")
+
+    def member_counts(self, run_id: str) -> tuple[CellCounts, ...]:
+        """Count the outcomes of every member's cell of a run, in order: of the images that it was tried on.
+
+        Raises:
+            StoreError: There is no such run.
+        """
+        with self._read() as connection:
+            return reads.cell_counts(connection, run_id, self._images(connection, run_id), "member")
 
     def outcomes(self, run_id: str, cell_key: str) -> tuple[ImageOutcome, ...]:
-        """List the outcomes of one cell of a run by position; empty where the run does not ask for the cell.
+        """List the outcomes of a cell or member of a run by position; empty where the run does not ask for it.
 
         Raises:
             StoreError: There is no such run.
         """
         with self._read() as connection:
             return reads.image_outcomes(connection, run_id, cell_key, self._images(connection, run_id))
+
+    def lowest_wins(self, subject: str, images: Collection[int] | None = None) -> tuple[Win, ...]:
+        """Find the smallest epsilon that ever won for each image, whichever run, seed or attack brought it.
+
+        A stochastic defense may lose by a lucky draw. So a win over one counts only where the image was judged more
+        than once, and never in a member's cell: the ensemble's judges the example that won again.
+
+        Args:
+            subject: Of the cells; the unknown one, which is empty, has no wins.
+            images: Indices in the test split to keep; None for all.
+
+        Returns:
+            By image, ascending; images that were never wrong are missing.
+        """
+        if not subject:
+            return ()
+        with self._read() as connection:
+            wins = reads.lowest_wins(connection, subject)
+        # Not in the query: databases limit the number of its parameters.
+        kept = None if images is None else frozenset(images)
+        return tuple(win for win in wins if kept is None or win.image in kept)
+
+    def add_findings(self, run_id: str, defense: str, findings: Sequence[Finding]) -> None:
+        """Record what diagnostics found out about a defense, in place of what they had before.
+
+        Raises:
+            StoreError: There is no such run.
+        """
+        with self._write() as connection:
+            self._images(connection, run_id)
+            writes.add_findings(connection, run_id, defense, findings)
+
+    def findings(self, run_id: str) -> Mapping[str, tuple[Finding, ...]]:
+        """Say what diagnostics found out, by defense; empty where none ran.
+
+        Raises:
+            StoreError: There is no such run.
+        """
+        with self._read() as connection:
+            self._images(connection, run_id)
+            return reads.findings(connection, run_id)
+
+    def add_card(self, run_id: str, card: Card) -> None:
+        """Record an evaluation card; older versions are kept.
+
+        Raises:
+            StoreError: There is no such run.
+        """
+        with self._write() as connection:
+            self._images(connection, run_id)
+            writes.add_card(connection, run_id, card)
+
+    def cards(self, run_id: str) -> Mapping[str, Card]:
+        """Find the newest evaluation card of each defense.
+
+        Raises:
+            StoreError: There is no such run.
+        """
+        with self._read() as connection:
+            self._images(connection, run_id)
+            return reads.cards(connection, run_id)
 
     def describe(self) -> StoreInfo:
         """Gather what ``robench doctor`` says about the store."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects import sqlite
 
 from robench.storage import reads
-from robench.storage.models import CELLS, OUTCOMES, RUN_CELLS, RUNS, SHARDS
+from robench.storage.models import CARDS, CELLS, FINDINGS, OUTCOMES, RUN_CELLS, RUNS, SHARDS
 from robench.storage.rows import outcome_values, shard_sha256, values
 
 if TYPE_CHECKING:
@@ -17,21 +19,25 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Table
 
-    from robench.api.records import Cell, Run, RunStatus, Shard
+    from robench.api.records import Card, Cell, Finding, Run, RunStatus, Shard
 
 
-def add_run(connection: Connection, run: Run, cells: Sequence[Cell]) -> None:
+def add_run(connection: Connection, run: Run, cells: Sequence[Cell], members: Sequence[Cell]) -> None:
     """Insert a run and the cells that are new, set the run to ``running``, and forget its failures."""
     _insert_new(connection, RUNS, [values(run)])
     set_status(connection, run.id, "running")
     # The list is replaced as a whole, which clears the failures with it.
     connection.execute(delete(RUN_CELLS).where(RUN_CELLS.c.run_id == run.id))
-    if cells:
-        _insert_new(connection, CELLS, [values(cell) for cell in cells])
+    listed = [("cell", cell) for cell in cells] + [("member", cell) for cell in members]
+    if listed:
+        _insert_new(connection, CELLS, [values(cell) for _, cell in listed])
         cell_id = select(CELLS.c.id).where(CELLS.c.key == bindparam("cell_key")).scalar_subquery()
         connection.execute(
             insert(RUN_CELLS).values(run_id=run.id, cell_id=cell_id, failure=""),
-            [{"cell_key": cell.key, "position": position} for position, cell in enumerate(cells)],
+            [
+                {"cell_key": cell.key, "role": role, "position": position}
+                for position, (role, cell) in enumerate(listed)
+            ],
         )
 
 
@@ -72,9 +78,37 @@ def add_shard(connection: Connection, cell_key: str, shard: Shard) -> bool:
         cell_id=cell_id,
         sha256=shard_sha256(cell_key, new),
         seconds=shard.seconds,
+        queries=shard.queries,
         environment=shard.environment,
         created=datetime.now(UTC).isoformat(),
     )
     shard_id = connection.execute(row.returning(SHARDS.c.id)).scalar_one()
     connection.execute(insert(OUTCOMES), [outcome_values(outcome, cell_id, shard_id) for outcome in new])
     return True
+
+
+def add_findings(connection: Connection, run_id: str, defense: str, findings: Sequence[Finding]) -> None:
+    """Put these findings in the place of those that a run has about a defense."""
+    connection.execute(delete(FINDINGS).where(FINDINGS.c.run_id == run_id, FINDINGS.c.defense == defense))
+    if findings:
+        connection.execute(
+            insert(FINDINGS).values(run_id=run_id, defense=defense),
+            [{**values(finding), "position": position} for position, finding in enumerate(findings)],
+        )
+
+
+def add_card(connection: Connection, run_id: str, card: Card) -> None:
+    """Insert a card beside its older versions."""
+    connection.execute(
+        insert(CARDS).values(
+            run_id=run_id,
+            defense=card.defense,
+            created=card.created,
+            verdict=card.verdict,
+            document=json.dumps(
+                {"lines": card.lines, "metrics": [asdict(metric) for metric in card.metrics]},
+                ensure_ascii=False,
+                allow_nan=False,
+            ),
+        )
+    )

@@ -37,6 +37,16 @@ def test_interval_lies_in_the_unit_interval_and_holds_the_share(case: tuple[int,
         assert 0 <= low <= successes / n <= high <= 1
 
 
+@given(st.integers(1, 20_000).flatmap(lambda n: st.tuples(st.floats(0, n), st.just(n))))
+def test_wilson_holds_shares_of_draws_too(case: tuple[float, int]) -> None:
+    successes, n = case
+
+    low, high = wilson(successes, n)
+
+    assert 0 <= low <= successes / n + 1e-12
+    assert successes / n - 1e-12 <= high <= 1
+
+
 @BOTH
 def test_interval_reaches_the_end_where_all_trials_agree(interval: Callable[[int, int], Interval]) -> None:
     assert interval(0, 37)[0] == 0.0

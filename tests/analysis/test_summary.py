@@ -3,13 +3,14 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from robench.analysis import summarise, wilson
+from robench.api.records import REJECTION
 from robench.errors import StoreError
 
 if TYPE_CHECKING:
@@ -135,6 +136,38 @@ def test_outcomes_that_do_not_add_up_are_refused(
 
     with pytest.raises(ValueError, match=r"cell d/pgd/0\.1: .* are not \d+ outcomes of 100 images"):
         summarise(make_run(images=100), [counts])
+
+
+@pytest.mark.parametrize("shares", [{"fooled": 100.5}, {"fooled": -0.5}, {"rejected_share": 101.0}])
+def test_shares_that_no_outcomes_have_are_refused(
+    make_run: Callable[..., Run], make_counts: CountsFactory, shares: dict[str, Any]
+) -> None:
+    counts = replace(make_counts("d", "pgd", "0.1", (100, 0, 0)), **shares)
+
+    with pytest.raises(ValueError, match=r"cell d/pgd/0\.1: shares of .* are not those of 100 outcomes"):
+        summarise(make_run(images=100), [counts])
+
+
+def test_accuracy_is_the_mean_share_of_draws(make_run: Callable[..., Run], make_counts: CountsFactory) -> None:
+    counts = [
+        replace(make_counts("d", attack, epsilon, (90, 8, 2)), fooled=12.5, rejected_share=2.25)
+        for attack, epsilon in (("clean", "0"), ("pgd", "0.1"))
+    ]
+
+    summary = summarise(make_run(), counts)
+
+    (clean,), (result,) = summary.clean, summary.results
+    assert (clean.accuracy, clean.accuracy_low, clean.accuracy_high) == (0.8525, *wilson(85.25, 100))
+    assert (result.accuracy, result.accuracy_low, result.accuracy_high) == (0.875, *wilson(87.5, 100))
+
+
+def test_being_made_to_be_rejected_is_a_result_but_no_worst_case(
+    make_run: Callable[..., Run], make_counts: CountsFactory
+) -> None:
+    summary = summarise(make_run(), [make_counts("d", attack, "0.1", (100, 0, 0)) for attack in (REJECTION, "pgd")])
+
+    assert [row.attack for row in summary.results] == [REJECTION, "pgd"]
+    assert [row.attack for row in summary.worst] == ["pgd"]
 
 
 def test_details_are_parsed_and_numbers_that_json_lacks_become_text(make_run: Callable[..., Run]) -> None:

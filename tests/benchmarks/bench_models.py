@@ -88,6 +88,7 @@ class Bench:
             profile="quick",
             search_precision=precision,
         )
+        self.catalog = session.catalog
         self.bench = Workbench(session.resolve(overrides), session.catalog, progress)
         self.device = self.bench.device
         self.classifier = self.bench.workshop.train_classifier(self.bench.classifier).module
@@ -105,6 +106,7 @@ class Bench:
             classes=10,
             threshold=threshold,
             stochastic=offer.spec.stochastic,
+            selecting=offer.spec.selecting,
         )
         return Prepared(
             deployed=deployed,

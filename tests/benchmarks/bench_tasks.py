@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from robench.api.records import Outcome
 from robench.engine.ascent import SignAscent
-from robench.engine.bisection import worst_case
 from robench.engine.deploy import BoundTarget
+from robench.engine.ensemble import find_worst_case
 from robench.engine.progress import Silent
 from robench.engine.runner import Runner
 from robench.engine.seeding import ImageStreams
@@ -36,7 +36,7 @@ def _accuracy(outcomes: tuple[ImageOutcome, ...]) -> float:
 
 
 def _runner(bench: Bench, rows: int) -> Runner:
-    return Runner(bench.bench.splits.test, seed=0, device=bench.device, rows=rows)
+    return Runner(bench.bench.splits.test, bench.bench.references, seed=0, device=bench.device, rows=rows)
 
 
 def probe(bench: Bench, settings: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +83,8 @@ def pgd_robench(bench: Bench, settings: dict[str, Any]) -> dict[str, Any]:
     def attack() -> None:
         for start in range(0, len(positions), count):
             part = positions[start : start + count]
-            for epsilon, outcomes in runner.outcomes(prepared, assault, part, [epsilons] * len(part)).items():
+            wanted = [epsilons] * len(part)
+            for epsilon, outcomes in runner.attack(prepared, assault, part, wanted).by_epsilon(wanted).items():
                 found[epsilon] += outcomes
 
     cost = measure(attack, bench.device)
@@ -95,10 +96,13 @@ def worst_robench(bench: Bench, settings: dict[str, Any]) -> dict[str, Any]:
     prepared = bench.prepare("none")
     runner = _runner(bench, bench.rows(prepared))
     assault = bench.assault("pgd", settings["steps"], worst_case=True)
+    positions = range(settings["images"])
     found: dict[str, tuple[ImageOutcome, ...]] = {}
-    cost = measure(
-        lambda: found.update(worst_case(runner, prepared, [assault], range(settings["images"]), GRID)), bench.device
-    )
+
+    def search() -> None:
+        found.update(find_worst_case(runner, prepared, [assault], positions, GRID, purpose="worst-case").outcomes)
+
+    cost = measure(search, bench.device)
     return {**asdict(cost), "accuracy": {epsilon: _accuracy(found[epsilon]) for epsilon in GRID}}
 
 

@@ -54,5 +54,7 @@ class Program:
 def program(tmp_path: Path, toys_folder: Path, toy_cache: Path) -> Program:
     """robench with the toys installed."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ROBENCH_")}
-    environ |= {"PYTHONPATH": str(toys_folder), "ROBENCH_CACHE": str(toy_cache), "OMP_NUM_THREADS": "1"}
+    # The processes run the robench that the tests import, also where PYTHONPATH puts another one before the installed.
+    path = os.pathsep.join([str(toys_folder), *filter(None, [environ.get("PYTHONPATH")])])
+    environ |= {"PYTHONPATH": path, "ROBENCH_CACHE": str(toy_cache), "OMP_NUM_THREADS": "1"}
     return Program(folder=tmp_path, environ=environ)

@@ -73,6 +73,18 @@ def test_plugins_list_shows_built_ins_and_third_parties_alike(program: Program) 
         "puvae-detect",
         "magnet",
         "pgd",
+        "forced-class",
+        "latent-line",
+        "soft-selection",
+        "transfer",
+        "joint",
+        "selective-pgd",
+        "orthogonal-pgd",
+        "eot-pgd",
+        "max-score",
+        "noise",
+        "square-reject",
+        "hopskipjump-reject",
         "toy-noise",
     ):
         assert name in result.stdout
@@ -101,6 +113,24 @@ def test_a_failing_attack_ends_with_exit_code_1_and_the_others_results(program: 
     assert {row["attack"] for row in answer["results"]} == {"fgsm"}
     assert {row["attack"] for row in answer["failures"]} == {"broken-crash"}
     assert "ZeroDivisionError" in result.stderr
+
+
+def test_a_failing_member_of_an_ensemble_ends_with_exit_code_1_and_is_told(
+    program: Program, broken_folder: Path
+) -> None:
+    path = f"{program.environ['PYTHONPATH']}:{broken_folder}"
+    command = ["run", "--dataset", "toy-bars", "--classifier", "toy-linear", "--defense", "broken-gradient"]
+    command += ["--attack", "adaptive", "--epsilons", "0.1", "--images", "10", "--device", "cpu", "--json"]
+    result = program(*command, PYTHONPATH=path)
+    assert result.returncode == 1, result.stderr
+    answer = json.loads(result.stdout)
+    assert {row["attack"] for row in answer["failures"]} == {"joint", "forced-class"}
+    assert {(row["defense"], row["attack"]) for row in answer["results"]} == {
+        ("none", "adaptive"),
+        ("broken-gradient", "adaptive"),
+    }
+    assert "goes on without joint" in result.stderr
+    assert program("report", "--format", "json", PYTHONPATH=path).stdout == result.stdout
 
 
 def test_what_a_plugin_prints_is_no_result(program: Program, broken_folder: Path) -> None:
@@ -158,7 +188,7 @@ def test_init_writes_a_file_that_runs_read_and_never_overwrites(program: Program
     assert program("init").returncode == 0
     path = program.folder / "benchmarks.toml"
     assert path.read_text() == packaged_text()
-    path.write_text(path.read_text().replace("images = 500", "images = 20"))
+    path.write_text(path.read_text().replace("images = 200", "images = 20"))
     command = [argument for argument in program.toy_run if argument not in {"--images", "40"}]
     assert json.loads(program(*command, "--json").stdout)["clean"][0]["n"] == 20
     again = program("init")

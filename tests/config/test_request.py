@@ -25,7 +25,7 @@ KNOWN = {
     "dataset": ("mnist", "cifar10", "foreign"),
     "classifier": ("paper-a", "paper-b", "mine"),
     "defense": ("none", "magnet", "puvae", "puvae-detect"),
-    "attack": ("fgsm", "bim", "pgd"),
+    "attack": ("fgsm", "bim", "pgd", "adaptive"),
 }
 
 
@@ -55,9 +55,9 @@ def test_the_packaged_file_alone_gives_the_default_run() -> None:
         dataset="mnist",
         classifier="paper-a",
         defenses=("none", "magnet", "puvae", "puvae-detect"),
-        attacks=("fgsm", "pgd"),
+        attacks=("fgsm", "pgd", "adaptive"),
         epsilons=("0.1", "0.2", "0.3"),
-        images=500,
+        images=200,
         seed=0,
         device="auto",
         profile="quick",
@@ -67,7 +67,9 @@ def test_the_packaged_file_alone_gives_the_default_run() -> None:
         engine="native",
         search_precision="auto",
         worst_case=False,
+        budget="quick",
         trace=None,
+        keep_examples=False,
         parameters={},
         config_path=packaged_source().path,
         config_label="packaged benchmarks.toml",
@@ -77,10 +79,15 @@ def test_the_packaged_file_alone_gives_the_default_run() -> None:
 def test_a_sparse_file_keeps_the_packaged_defaults() -> None:
     request = resolve("[defaults]\nimages = 9\n[datasets.mnist]\nepsilons = [0.5]")
     assert (request.images, request.epsilons) == (9, ("0.5",))
-    assert (request.attacks, request.classifier, request.false_positive_rate) == (("fgsm", "pgd"), "paper-a", 0.001)
+    assert (request.attacks, request.classifier, request.false_positive_rate) == (
+        ("fgsm", "pgd", "adaptive"),
+        "paper-a",
+        0.001,
+    )
 
 
 LAYERS = "[defaults]\nimages = 4\nseed = 4\nprofile = 'quick'\n[suites.s]\nimages = 3\nseed = 3\nprofile = 'paper'\n"
+BUDGETS = "[defaults]\nbudget = 'standard'\n[suites.s]\nbudget = 'thorough'\n"
 
 
 def test_flag_beats_variable_beats_suite_beats_defaults() -> None:
@@ -90,6 +97,15 @@ def test_flag_beats_variable_beats_suite_beats_defaults() -> None:
     assert resolve(LAYERS, environ, suite="s").images == 2
     request = resolve(LAYERS, environ, suite="s", images=1)
     assert (request.images, request.seed, request.profile) == (1, 2, "paper")
+
+
+def test_the_budget_is_set_like_everything_else() -> None:
+    assert resolve().budget == "quick"
+    assert resolve(BUDGETS).budget == "standard"
+    assert resolve(BUDGETS, suite="s").budget == "thorough"
+    assert resolve(BUDGETS, {"ROBENCH_BUDGET": "quick"}, suite="s").budget == "quick"
+    assert resolve(BUDGETS, {"ROBENCH_BUDGET": "quick"}, suite="s", budget="standard").budget == "standard"
+    assert refusal("[defaults]\nbudget = 'cheap'").startswith('benchmarks.toml: defaults.budget: "cheap" is not one of')
 
 
 def test_every_flag_is_heard() -> None:
@@ -126,6 +142,7 @@ def test_every_variable_is_heard_and_an_empty_one_is_not_set() -> None:
         "ROBENCH_ENGINE": "foolbox",
         "ROBENCH_SEARCH_PRECISION": "float32",
         "ROBENCH_WORST_CASE": "1",
+        "ROBENCH_BUDGET": "thorough",
         "ROBENCH_DB": "y.db",
         "ROBENCH_DATA": "d",
         "ROBENCH_CACHE": "c",
@@ -135,6 +152,7 @@ def test_every_variable_is_heard_and_an_empty_one_is_not_set() -> None:
     assert (request.dataset, request.classifier, request.images, request.seed) == ("cifar10", "mine", 7, 8)
     assert (request.device, request.profile, request.batch_size) == ("cpu", "paper", 9)
     assert (request.engine, request.search_precision, request.worst_case) == ("foolbox", "float32", True)
+    assert request.budget == "thorough"
     assert (request.db, request.data_dir, request.cache_dir, request.offline) == ("y.db", Path("d"), Path("c"), True)
     assert resolve(environ=dict.fromkeys(environ, "")) == resolve()
 
@@ -173,6 +191,12 @@ def test_names_that_the_run_does_not_use_may_be_unknown() -> None:
     assert resolve("[defaults]\nattacks = ['pdg']", attacks=("pgd",)).attacks == ("pgd",)
 
 
+def test_an_ensemble_may_use_the_parameters_of_any_attack() -> None:
+    table = "[parameters.bim]\nsteps = 3"
+    assert resolve(table, attacks=("pgd",)).parameters == {}
+    assert resolve(table, attacks=("adaptive",)).parameters == {"bim": {"steps": 3}}
+
+
 def test_plugins_that_failed_to_load_are_remarked_on() -> None:
     with pytest.raises(UsageError, match=r'did you mean "pgd"\? \(failed to load: 1\)'):
         resolve_run(config(""), Overrides(attacks=("pdg",)), {}, KNOWN, "failed to load: 1")
@@ -189,6 +213,7 @@ def test_plugins_that_failed_to_load_are_remarked_on() -> None:
         ({"device": "gpu"}, '--device: "gpu" is not one of auto, cpu, cuda, cuda:INDEX'),
         ({"device": "cuda:"}, '--device: "cuda:" is not one of'),
         ({"device": "cuda:x"}, '--device: "cuda:x" is not one of'),
+        ({"budget": "cheap"}, '--budget: "cheap" is not one of quick, standard, thorough'),
         ({"profile": "fast"}, '--profile: "fast" is not one of quick, paper'),
         ({"epsilons": "0.1,-1"}, '--epsilons: "-1" is not above 0'),
         ({"epsilons": ""}, "--epsilons: there is no epsilon"),
@@ -214,6 +239,7 @@ def test_an_impossible_flag_is_named(flags: dict[str, object], message: str) -> 
         ("ROBENCH_PROFILE", "x", 'ROBENCH_PROFILE: "x" is not one of'),
         ("ROBENCH_ENGINE", "x", 'ROBENCH_ENGINE: "x" is not one of native, foolbox'),
         ("ROBENCH_SEARCH_PRECISION", "bf16", 'ROBENCH_SEARCH_PRECISION: "bf16" is not one of'),
+        ("ROBENCH_BUDGET", "x", 'ROBENCH_BUDGET: "x" is not one of quick, standard, thorough'),
         ("ROBENCH_WORST_CASE", "maybe", 'ROBENCH_WORST_CASE: "maybe" is neither 1 nor 0'),
         ("ROBENCH_OFFLINE", "maybe", 'ROBENCH_OFFLINE: "maybe" is neither 1 nor 0'),
     ],
@@ -244,6 +270,8 @@ def test_parameters_of_a_plugin_are_built_from_its_table() -> None:
     request = resolve("[parameters.pgd]\nsteps = 3\n[parameters.fgsm]\nstesp = 3")
     assert request.parameters_of("pgd", Parameters) == Parameters(steps=3)
     assert request.parameters_of("none", Parameters) == Parameters()
+    assert request.parameters_of("none", Parameters, {"steps": 7}) == Parameters(steps=7)
+    assert request.parameters_of("pgd", Parameters, {"steps": 7}) == Parameters(steps=3)
     with pytest.raises(UsageError) as error:
         request.parameters_of("fgsm", Parameters)
     assert str(error.value) == 'benchmarks.toml: parameters.fgsm.stesp: unknown key "stesp"; did you mean "steps"?'

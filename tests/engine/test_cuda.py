@@ -58,7 +58,8 @@ def test_the_worst_case_on_cuda_is_that_on_the_cpu(lab: ToyLab) -> None:
         assert abs(one.accuracy - other.accuracy) <= 1 / 60
 
 
-def test_the_ascent_does_not_wait_for_the_device() -> None:
+@pytest.mark.parametrize("random_start", [False, True])
+def test_the_ascent_does_not_wait_for_the_device(random_start: bool) -> None:
     device = torch.device("cuda")
     module = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 3)).to(device)
     deployed = Deployed(
@@ -69,12 +70,12 @@ def test_the_ascent_does_not_wait_for_the_device() -> None:
     radius = torch.full((6, 2), 0.1, dtype=torch.float64, device=device)
     streams = ImageStreams(range(6), device, "attack")
     ascend = SignAscent(
-        deployed, streams, images, labels, radius, rows=100, keep="last", confirm=lambda *_: labels.bool()
+        deployed, streams, images, labels, radius, rows=100, keep="last", confirm=lambda *_: labels.float()
     )
-    ascend(cross_entropy, steps=3, relative_step=0.2)
+    ascend(cross_entropy, steps=3, relative_step=0.2, random_start=random_start)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        found = ascend(cross_entropy, steps=10, relative_step=0.2)  # raises where it waits
+        found = ascend(cross_entropy, steps=10, relative_step=0.2, random_start=random_start)  # raises where it waits
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert found.shape == (6, 2, 1, 8, 8)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.api import PluginError, Verdict
+from robench.api import ImageRandom, PluginError, Verdict
 from robench.api.records import Outcome
 from robench.engine.deploy import Deployed
 from robench.engine.judge import check_admissible, judge
@@ -103,3 +103,43 @@ def test_scores_without_a_threshold_reject_nothing() -> None:
 def test_answers_that_are_not_finite_are_refused(logits: Tensor, score: Tensor | None) -> None:
     with pytest.raises(PluginError, match="fixed answered with values that are not finite"):
         outcomes(deployed(logits, score, None if score is None else 0.5), [0])
+
+
+class Recorded(nn.Module):
+    """Answers one row after the other of a script: a class for each image, or nothing where it rejects."""
+
+    def __init__(self, script: list[list[int | None]]) -> None:
+        super().__init__()
+        self.script = script
+        self.asked = 0
+
+    def forward(self, images: Tensor, random: ImageRandom) -> Verdict:
+        row = self.script[self.asked]
+        self.asked += 1
+        logits = torch.tensor([[float(answer == label) for label in range(2)] for answer in row])
+        score = torch.tensor([0.1 * self.asked + (answer is None) for answer in row])
+        return Verdict(logits=logits, score=score)
+
+
+def test_what_most_draws_say_is_the_outcome_and_its_first_answer_speaks_for_it() -> None:
+    module = Recorded([[1, 0, None, 1], [0, 1, None, 1], [1, 0, 0, 1], [1, None, 1, 0]])
+    defense = Deployed(name="script", module=module, classifier=module, classes=2, threshold=0.9, stochastic=True)
+    judged = judge(
+        defense,
+        torch.zeros(4, 1, 2, 2),
+        torch.zeros(4, dtype=torch.int64),
+        positions=range(4),
+        indices=range(4),
+        random=ImageStreams(range(4), CPU, "judge"),
+        draws=4,
+    )
+    assert [item.outcome for item in judged] == [Outcome.WRONG, Outcome.CORRECT, Outcome.REJECTED, Outcome.WRONG]
+    assert [(item.draws, item.draws_wrong, item.draws_rejected) for item in judged] == [
+        (4, 3, 0),
+        (4, 1, 1),
+        (4, 1, 2),
+        (4, 3, 0),
+    ]
+    assert all(Outcome.of_draws(item.draws, item.draws_wrong, item.draws_rejected) is item.outcome for item in judged)
+    assert [item.prediction for item in judged] == [1, 0, 0, 1]
+    assert [item.score for item in judged] == pytest.approx([0.1, 0.1, 1.1, 0.1])

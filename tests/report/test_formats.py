@@ -28,7 +28,7 @@ def test_json_has_the_documented_keys(small: RunSummary) -> None:
     counts = ["n", "accuracy", "accuracy_low", "accuracy_high", "correct", "wrong", "rejected"]
     assert list(document) == [
         *("run", "complete", "dataset", "classifier", "profile", "images", "seed"),
-        *("clean", "results", "worst", "failures", "details"),
+        *("clean", "results", "worst", "failures", "cards", "details"),
     ]
     assert list(document["clean"][0]) == ["defense", *counts]
     assert list(document["results"][0]) == ["defense", "attack", "knowledge", "epsilon", *counts]
@@ -80,6 +80,8 @@ def test_csv_round_trips(small: RunSummary) -> None:
         "correct": "495",
         "wrong": "5",
         "rejected": "0",
+        "metric": "accuracy",
+        "verdict": "",
     }
     for line, result in zip(lines[len(small.clean) :], small.results, strict=True):
         assert {key: line[key] for key in asdict(result)} == {key: str(value) for key, value in asdict(result).items()}

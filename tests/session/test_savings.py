@@ -10,6 +10,7 @@ import torch
 
 from robench.api.records import ImageOutcome, Outcome, Shard
 from robench.engine.stopwatch import Stopwatch
+from robench.engine.work import CellWork
 from robench.errors import IncompleteError, RobenchError, StoreError
 from robench.session import savings
 from robench.session.savings import Savings
@@ -45,7 +46,21 @@ class Store:
 
 
 def outcome(position: int) -> ImageOutcome:
-    return ImageOutcome(position=position, image=position, label=0, prediction=0, outcome=Outcome.CORRECT, score=None)
+    return ImageOutcome(
+        position=position,
+        image=position,
+        label=0,
+        prediction=0,
+        outcome=Outcome.CORRECT,
+        score=None,
+        draws=1,
+        draws_wrong=0,
+        draws_rejected=0,
+    )
+
+
+def work(position: int, *, seconds: float, queries: int = 0) -> CellWork:
+    return CellWork(outcomes=[outcome(position)], seconds=seconds, queries=queries)
 
 
 def gather(clock: Clock, store: Store, monkeypatch: pytest.MonkeyPatch) -> Savings:
@@ -60,34 +75,37 @@ def test_a_pause_is_a_hundred_commits_long_but_five_seconds_at_most(
     clock = Clock()
     store = Store(clock, seconds)
     with gather(clock, store, monkeypatch) as saving:
-        saving.add({"a": (outcome(0),)}, 1.0)
+        saving.add({"a": work(0, seconds=1.0)})
         assert store.asked == 1  # what comes first is safe at once
         clock.now += 0.9 * pause
-        saving.add({"a": (outcome(1),)}, 1.0)
+        saving.add({"a": work(1, seconds=1.0)})
         assert store.asked == 1
         clock.now += 0.2 * pause
-        saving.add({"a": (outcome(2),)}, 1.0)
+        saving.add({"a": work(2, seconds=1.0)})
         assert store.asked == 2
     assert store.asked == 2  # nothing is left for the end
     assert [item.position for item in store.commits[1]["a"].outcomes] == [1, 2]
 
 
-def test_a_cell_is_one_shard_of_each_commit_with_its_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cell_is_one_shard_of_each_commit_with_its_time_and_queries(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     store = Store(clock, 1.0)
     with gather(clock, store, monkeypatch) as saving:
-        saving.add({"a": (outcome(0),)}, 1.0)
-        saving.add({"a": (outcome(1),), "b": (outcome(1),)}, 2.0)
-        saving.add({"b": (outcome(2),)}, 4.0)
-    assert {key: shard.seconds for key, shard in store.commits[1].items()} == {"a": 1.0, "b": 5.0}
+        saving.add({"a": work(0, seconds=1.0)})
+        saving.add({"a": work(1, seconds=1.0), "b": work(1, seconds=1.0, queries=7)})
+        saving.add({"b": work(2, seconds=4.0, queries=5)})
+    assert {key: (shard.seconds, shard.queries) for key, shard in store.commits[1].items()} == {
+        "a": (1.0, 0),
+        "b": (5.0, 12),
+    }
 
 
 def test_what_was_judged_before_something_failed_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     store = Store(clock, 1.0)
     with suppress(KeyboardInterrupt), gather(clock, store, monkeypatch) as saving:
-        saving.add({"a": (outcome(0),)}, 1.0)
-        saving.add({"a": (outcome(1),)}, 1.0)
+        saving.add({"a": work(0, seconds=1.0)})
+        saving.add({"a": work(1, seconds=1.0)})
         raise KeyboardInterrupt
     assert [item.position for commit in store.commits for item in commit["a"].outcomes] == [0, 1]
 
@@ -97,5 +115,5 @@ def test_a_store_that_refuses_is_not_asked_again(monkeypatch: pytest.MonkeyPatch
     clock = Clock()
     store = Store(clock, 1.0, error)
     with pytest.raises(type(error)), gather(clock, store, monkeypatch) as saving:
-        saving.add({"a": (outcome(0),)}, 1.0)
+        saving.add({"a": work(0, seconds=1.0)})
     assert store.asked == 1

@@ -54,10 +54,21 @@ def write(path: str, cells: list[int], shards: int) -> None:
         missing = store.missing(keys[0], images)
         for first in range(0, len(missing), SHARD):
             outcomes = tuple(
-                ImageOutcome(position=p, image=p, label=0, prediction=1, outcome=Outcome.WRONG, score=p / 7)
+                ImageOutcome(
+                    position=p,
+                    image=p,
+                    label=0,
+                    prediction=1,
+                    outcome=Outcome.WRONG,
+                    score=p / 7,
+                    draws=1,
+                    draws_wrong=1,
+                    draws_rejected=0,
+                )
                 for p in missing[first : first + SHARD]
             )
-            store.add_shards([(key, Shard(outcomes=outcomes, seconds=0.1, environment="{}")) for key in keys])
+            shard = Shard(outcomes=outcomes, seconds=0.1, queries=7, environment="{}")
+            store.add_shards([(key, shard) for key in keys])
             say(outcomes[0].position)
         for cell in cells:
             store.set_status(f"{cell:012x}", "complete")
@@ -95,6 +106,10 @@ def cell_with(key: str) -> Cell:
         seed=0,
         device="cpu",
         settings="{}",
+        subject="",
+        stochastic=False,
+        ensemble="",
+        member=False,
     )
 
 

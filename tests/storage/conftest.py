@@ -6,12 +6,13 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from robench.api.records import Cell, ImageOutcome, Outcome, Run, Shard
+from robench.api.records import Cell, CellCounts, ImageOutcome, Outcome, Run, Shard
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ class Make:
         epsilon: str = "0.3",
         defense: str = "magnet",
         threshold: float | None = 0.1,
+        subject: str = "5" * 64,
+        stochastic: bool = False,
+        ensemble: str = "",
+        member: bool = False,
     ) -> Cell:
         return Cell(
             key=f"{number:064x}",
@@ -62,17 +67,56 @@ class Make:
             seed=1,
             device="cpu",
             settings='{"steps": 40}',
+            subject=subject,
+            stochastic=stochastic,
+            ensemble=ensemble,
+            member=member,
         )
 
     @staticmethod
     def outcome(position: int, outcome: Outcome = Outcome.CORRECT, score: float | None = 0.5) -> ImageOutcome:
+        single = (1, int(outcome is Outcome.WRONG), int(outcome is Outcome.REJECTED))
+        return replace(Make.drawn(position, *single), score=score)
+
+    @staticmethod
+    def drawn(position: int, draws: int, wrong: int, rejected: int) -> ImageOutcome:
         return ImageOutcome(
-            position=position, image=1000 + position, label=position % 10, prediction=3, outcome=outcome, score=score
+            position=position,
+            image=1000 + position,
+            label=position % 10,
+            prediction=3,
+            outcome=Outcome.of_draws(draws, wrong, rejected),
+            score=0.5,
+            draws=draws,
+            draws_wrong=wrong,
+            draws_rejected=rejected,
         )
 
     @classmethod
     def shard(cls, positions: Sequence[int], outcome: Outcome = Outcome.CORRECT) -> Shard:
-        return Shard(outcomes=tuple(cls.outcome(p, outcome) for p in positions), seconds=1.5, environment="{}")
+        return cls.shard_of(*(cls.outcome(p, outcome) for p in positions))
+
+    @staticmethod
+    def shard_of(*outcomes: ImageOutcome) -> Shard:
+        return Shard(outcomes=outcomes, seconds=1.5, queries=400, environment="{}")
+
+    @staticmethod
+    def counts(
+        cell: Cell, *, correct: int = 0, wrong: int = 0, rejected: int = 0, shards: int = 0, failure: str = ""
+    ) -> CellCounts:
+        """Counts of images that were judged once, in so many shards."""
+        return CellCounts(
+            cell=cell,
+            n=correct + wrong + rejected,
+            correct=correct,
+            wrong=wrong,
+            rejected=rejected,
+            fooled=wrong,
+            rejected_share=rejected,
+            seconds=1.5 * shards,
+            queries=400 * shards,
+            failure=failure,
+        )
 
 
 class Child:

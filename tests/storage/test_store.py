@@ -4,6 +4,7 @@ import itertools
 import math
 import sqlite3
 from contextlib import closing
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from robench.api.records import CellCounts, ImageOutcome, Outcome, Shard
+from robench.api.records import ImageOutcome, Outcome, Shard
 from robench.errors import StoreError, UsageError
 from robench.storage.rows import shard_sha256
 from robench.storage.store import ResultStore
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 NUMBERS = itertools.count()
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
+DRAWS = [
+    (draws, wrong, rejected) for draws in (1, 3) for wrong in range(draws + 1) for rejected in range(draws - wrong + 1)
+]
 
 
 def stored_shards(path: Path, cell_key: str) -> list[tuple[int, str]]:
@@ -33,14 +37,18 @@ def stored_shards(path: Path, cell_key: str) -> list[tuple[int, str]]:
 
 def test_records_come_back_as_they_went_in(store: ResultStore, path: Path, make: Make) -> None:
     run = make.run()
-    cells = [make.cell(2), make.cell(1, attack="clean", epsilon="0", threshold=None)]
+    cells = [
+        make.cell(2, stochastic=True, ensemble="e", member=True),
+        make.cell(1, attack="clean", epsilon="0", threshold=None),
+    ]
     outcomes = (
         make.outcome(0, Outcome.WRONG, None),
         make.outcome(7, Outcome.REJECTED, 5e-324),
         make.outcome(3, Outcome.CORRECT, -1e300),
+        make.drawn(4, 10, 6, 3),
     )
     store.add_run(run, cells)
-    store.add_shard(cells[0].key, Shard(outcomes=outcomes, seconds=0.25, environment='{"torch": "2"}'))
+    store.add_shard(cells[0].key, Shard(outcomes=outcomes, seconds=0.25, queries=9, environment="{}"))
     store.close()
     with ResultStore.open(str(path), create=False) as reopened:
         assert reopened.runs() == (run,)
@@ -57,9 +65,9 @@ def test_counts_follow_the_plan_and_sum_to_n(store: ResultStore, make: Make) -> 
     store.add_shard(cells[1].key, make.shard([2], Outcome.REJECTED))
     store.fail_cell(run.id, cells[2].key, "the attack left the ball")
     assert store.counts(run.id) == (
-        CellCounts(cell=cells[0], n=0, correct=0, wrong=0, rejected=0, failure=""),
-        CellCounts(cell=cells[1], n=3, correct=0, wrong=2, rejected=1, failure=""),
-        CellCounts(cell=cells[2], n=0, correct=0, wrong=0, rejected=0, failure="the attack left the ball"),
+        make.counts(cells[0]),
+        make.counts(cells[1], wrong=2, rejected=1, shards=2),
+        make.counts(cells[2], failure="the attack left the ball"),
     )
 
 
@@ -120,7 +128,7 @@ def test_of_several_shards_all_are_stored_or_none(store: ResultStore, make: Make
     for key, shard, message in (
         ("f00", make.shard([0]), "holds no cell f00"),
         (cell.key, make.shard([3, 3]), "position 3 occurs twice"),
-        (cell.key, Shard(outcomes=(make.outcome(1, score=math.nan),), seconds=1.0, environment="{}"), "score nan"),
+        (cell.key, make.shard_of(make.outcome(1, score=math.nan)), "score nan"),
     ):
         with pytest.raises(StoreError, match=message):
             store.add_shards([(cell.key, make.shard([0])), (key, shard)])
@@ -200,7 +208,7 @@ def test_what_is_not_there_is_named(store: ResultStore, path: Path, make: Make) 
 def test_a_score_that_is_no_number_is_refused(store: ResultStore, make: Make, score: float) -> None:
     cell = make.cell()
     store.add_run(make.run(), [cell])
-    bad = Shard(outcomes=(make.outcome(0), make.outcome(1, score=score)), seconds=1.0, environment="{}")
+    bad = make.shard_of(make.outcome(0), make.outcome(1, score=score))
     with pytest.raises(StoreError, match=rf"position 1: score {score} is not a finite number"):
         store.add_shard(cell.key, bad)
     assert store.missing(cell.key, 2) == (0, 1)
@@ -212,7 +220,14 @@ def test_other_values_that_are_no_numbers_are_refused(store: ResultStore, make: 
     assert store.runs() == ()
     store.add_run(make.run(), [make.cell()])
     with pytest.raises(StoreError, match="inf seconds"):
-        store.add_shard(make.cell().key, Shard(outcomes=(), seconds=math.inf, environment="{}"))
+        store.add_shard(make.cell().key, replace(make.shard_of(), seconds=math.inf))
+
+
+def test_an_outcome_that_is_not_that_of_its_draws_is_refused(store: ResultStore, make: Make) -> None:
+    store.add_run(make.run(), [make.cell()])
+    wrong = replace(make.drawn(2, 10, 5, 3), outcome=Outcome.WRONG)
+    with pytest.raises(StoreError, match="position 2: wrong is not what 5 wrong and 3 rejected of 10 draws come to"):
+        store.add_shard(make.cell().key, make.shard_of(wrong))
 
 
 def test_a_position_twice_in_one_shard_is_refused(store: ResultStore, make: Make) -> None:
@@ -241,7 +256,7 @@ def test_ctrl_c_within_a_transaction_rolls_it_back(store: ResultStore, path: Pat
 def test_a_shard_digest_is_recomputed_from_its_outcomes(store: ResultStore, path: Path, make: Make) -> None:
     run, cell = make.run(), make.cell()
     store.add_run(run, [cell])
-    negative_zero = Shard(outcomes=(make.outcome(9, score=-0.0),), seconds=1.0, environment="{}")
+    negative_zero = make.shard_of(make.outcome(9, score=-0.0))
     store.add_shard(cell.key, make.shard([4, 2]))
     store.add_shard(cell.key, make.shard([2, 3]))
     store.add_shard(cell.key, negative_zero)
@@ -252,19 +267,25 @@ def test_a_shard_digest_is_recomputed_from_its_outcomes(store: ResultStore, path
 
 
 @st.composite
+def outcomes_at(draw: st.DrawFn, position: int) -> ImageOutcome:
+    draws, wrong, rejected = draw(st.sampled_from(DRAWS))
+    return ImageOutcome(
+        position=position,
+        image=draw(st.integers(0, 2**31 - 1)),
+        label=draw(st.integers(0, 9)),
+        prediction=draw(st.integers(0, 9)),
+        outcome=Outcome.of_draws(draws, wrong, rejected),
+        score=draw(st.none() | FINITE),
+        draws=draws,
+        draws_wrong=wrong,
+        draws_rejected=rejected,
+    )
+
+
+@st.composite
 def outcomes_of_a_shard(draw: st.DrawFn) -> list[ImageOutcome]:
     positions = draw(st.lists(st.integers(0, 30), unique=True, max_size=12))
-    return [
-        ImageOutcome(
-            position=position,
-            image=draw(st.integers(0, 2**31 - 1)),
-            label=draw(st.integers(0, 9)),
-            prediction=draw(st.integers(0, 9)),
-            outcome=draw(st.sampled_from(Outcome)),
-            score=draw(st.none() | FINITE),
-        )
-        for position in positions
-    ]
+    return [draw(outcomes_at(position)) for position in positions]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -277,7 +298,7 @@ def test_the_first_outcome_of_each_position_is_the_one_that_counts(
     store.add_run(run, [cell])
     expected: dict[int, ImageOutcome] = {}
     for outcomes in shards:
-        store.add_shard(cell.key, Shard(outcomes=tuple(outcomes), seconds=1.0, environment="{}"))
+        store.add_shard(cell.key, make.shard_of(*outcomes))
         expected = {outcome.position: outcome for outcome in outcomes} | expected
     within = {position: outcome for position, outcome in expected.items() if position < images}
     assert store.outcomes(run.id, cell.key) == tuple(within[position] for position in sorted(within))
@@ -285,6 +306,7 @@ def test_the_first_outcome_of_each_position_is_the_one_that_counts(
     (counts,) = store.counts(run.id)
     assert counts.n == len(within)
     assert counts.rejected == sum(outcome.outcome is Outcome.REJECTED for outcome in within.values())
+    assert counts.fooled == pytest.approx(sum(outcome.fooled for outcome in within.values()))
     assert sum(len(positions) for positions in digested_positions(path, cell.key)) == len(expected)
 
 
@@ -293,11 +315,10 @@ def digested_positions(path: Path, cell_key: str) -> list[list[int]]:
     found = []
     with closing(sqlite3.connect(path)) as database:
         for shard_id, digest in stored_shards(path, cell_key):
-            query = "SELECT position, image, label, prediction, outcome, score FROM outcomes WHERE shard_id = ?"
-            outcomes = [
-                ImageOutcome(position=p, image=i, label=y, prediction=k, outcome=Outcome(o), score=s)
-                for p, i, y, k, o, s in database.execute(query, [shard_id])
-            ]
+            names = [field.name for field in fields(ImageOutcome)]
+            query = f"SELECT {', '.join(names)} FROM outcomes WHERE shard_id = ?"
+            rows = [dict(zip(names, row, strict=True)) for row in database.execute(query, [shard_id])]
+            outcomes = [ImageOutcome(**{**row, "outcome": Outcome(row["outcome"])}) for row in rows]
             assert shard_sha256(cell_key, outcomes) == digest
             found.append([outcome.position for outcome in outcomes])
     return found

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from robench.api.records import CLEAN, Outcome, Shard
+from robench.api.records import CLEAN, REJECTION, Outcome
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def fill(store: ResultStore, make: Make, cells: dict[Cell, str], *, images: int 
     store.add_run(run, list(cells))
     for cell, letters in cells.items():
         outcomes = tuple(make.outcome(position, LETTERS[letter]) for position, letter in enumerate(letters))
-        store.add_shard(cell.key, Shard(outcomes=outcomes, seconds=1.0, environment="{}"))
+        store.add_shard(cell.key, make.shard_of(*outcomes))
     return run.id
 
 
@@ -98,6 +98,30 @@ def test_tied_worst_cases_go_to_the_smallest_epsilon(
 def test_epsilons_are_ordered_as_numbers_not_as_text(store: ResultStore, path: Path, make: Make) -> None:
     fill(store, make, {make.cell(0, epsilon="1"): "cw", make.cell(1, epsilon="1e-3"): "cw"})
     assert [row["worst_case_epsilon"] for row in rows(path, "SELECT * FROM worst_case")] == ["1e-3"]
+
+
+def test_accuracy_is_the_mean_share_of_draws(store: ResultStore, path: Path, make: Make) -> None:
+    cells = [make.cell(0, attack=CLEAN, epsilon="0"), make.cell(1, epsilon="0.3")]
+    store.add_run(make.run(), cells)
+    for cell in cells:
+        store.add_shard(cell.key, make.shard_of(make.drawn(0, 8, 4, 2), make.drawn(1, 8, 6, 0)))
+    found = rows(path, "SELECT accuracy, wrong, rejected FROM results ORDER BY epsilon")
+    assert [tuple(row.values()) for row in found] == [(0.25, 1, 0), (0.375, 1, 0)]
+
+
+def test_members_of_an_ensemble_are_no_results(store: ResultStore, path: Path, make: Make) -> None:
+    composite, member = make.cell(0, attack="adaptive", ensemble="e"), make.cell(1, ensemble="e", member=True)
+    store.add_run(make.run(), [composite], [member])
+    for cell in (composite, member):
+        store.add_shard(cell.key, make.shard([0]))
+    assert [row["attack"] for row in rows(path, "SELECT * FROM results")] == ["adaptive"]
+    assert [row["attack"] for row in rows(path, "SELECT * FROM worst_case")] == ["adaptive"]
+
+
+def test_being_made_to_be_rejected_is_a_result_but_no_worst_case(store: ResultStore, path: Path, make: Make) -> None:
+    fill(store, make, {make.cell(0, attack=REJECTION): "rr", make.cell(1, attack="pgd"): "cc"})
+    assert {row["attack"] for row in rows(path, "SELECT * FROM results")} == {REJECTION, "pgd"}
+    assert [row["attack"] for row in rows(path, "SELECT * FROM worst_case")] == ["pgd"]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

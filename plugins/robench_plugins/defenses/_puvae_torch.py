@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robench.api import Verdict
+from robench.api import Candidate, Candidates, Verdict
 
 if TYPE_CHECKING:
     from robench.api import ImageRandom
@@ -153,7 +153,33 @@ class Purifier(nn.Module):
         self.latent_noise = latent_noise
         self.detect = detect
 
-    def candidates(self, images: Tensor, image_part: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def candidates(self, images: Tensor, random: ImageRandom) -> Candidates:
+        """Reconstruct images, shape (N, C, H, W), float32, in [0, 1], as every class; a fresh latent draw for each."""
+        noise = random.normal(self.vae.classes, self.vae.latent_size) * self.latent_noise
+        image_part = self.vae.image_part(images)
+        with torch.no_grad():
+            reconstructions, errors = self._decode_all(images, image_part, noise)
+        each = torch.arange(len(images), device=images.device)
+
+        def take(choice: Tensor) -> Candidate:
+            if not image_part.requires_grad:
+                purified, error = reconstructions[each, choice], errors[each, choice]
+            else:
+                one_hot = functional.one_hot(choice, self.vae.classes)
+                joint = image_part + self.vae.class_part()[choice]
+                purified = self.vae.reconstruct(joint, one_hot, noise[each, choice])[0].sigmoid()
+                error = reconstruction_error(images, purified, self.error)
+            return Candidate(images=purified, logits=self.classifier(purified), error=error)
+
+        return Candidates(errors=errors, take=take)
+
+    def forward(self, images: Tensor, random: ImageRandom) -> Verdict:
+        """Purify and classify images, shape (N, C, H, W), float32, in [0, 1]."""
+        found = self.candidates(images, random)
+        winner = found.take(found.errors.argmin(dim=1))
+        return Verdict(logits=winner.logits, score=winner.error if self.detect else None)
+
+    def _decode_all(self, images: Tensor, image_part: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return the reconstruction as every class, shape (N, K, C, H, W), and its error, shape (N, K)."""
         count, classes, latent = noise.shape
         joint = image_part[:, None] + self.vae.class_part()
@@ -161,19 +187,3 @@ class Purifier(nn.Module):
         logits, _, _ = self.vae.reconstruct(joint.flatten(0, 1), one_hot, noise.reshape(-1, latent))
         reconstructions = logits.sigmoid().reshape(count, classes, *images.shape[1:])
         return reconstructions, reconstruction_error(images[:, None], reconstructions, self.error)
-
-    def forward(self, images: Tensor, random: ImageRandom) -> Verdict:
-        """Purify and classify images, shape (N, C, H, W), float32, in [0, 1]; a fresh latent draw per class."""
-        noise = random.normal(self.vae.classes, self.vae.latent_size) * self.latent_noise
-        image_part = self.vae.image_part(images)
-        with torch.no_grad():
-            reconstructions, errors = self.candidates(images, image_part, noise)
-            score, winner = errors.min(dim=1)
-            each = torch.arange(len(images), device=images.device)
-            purified = reconstructions[each, winner]
-        if image_part.requires_grad:
-            one_hot = functional.one_hot(winner, self.vae.classes)
-            joint = image_part + self.vae.class_part()[winner]
-            purified = self.vae.reconstruct(joint, one_hot, noise[each, winner])[0].sigmoid()
-            score = reconstruction_error(images, purified, self.error)
-        return Verdict(logits=self.classifier(purified), score=score if self.detect else None)

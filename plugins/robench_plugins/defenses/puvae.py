@@ -79,6 +79,7 @@ def robench_defenses() -> Iterable[DefenseSpec[PuvaeParameters]]:
             networks=_networks,
             build=partial(_build, detect=False),
             stochastic=True,
+            selecting=True,
         ),
         DefenseSpec(
             name="puvae-detect",
@@ -89,5 +90,6 @@ def robench_defenses() -> Iterable[DefenseSpec[PuvaeParameters]]:
             build=partial(_build, detect=True),
             rejecting=True,
             stochastic=True,
+            selecting=True,
         ),
     ]

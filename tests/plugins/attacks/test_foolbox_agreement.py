@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.api import AttackContext, Budget, NoParameters, SweepContext
+from robench.api import AttackContext, Budget, NoParameters, References, SweepContext
 from robench.api.records import Outcome
 from robench.engine.ascent import SignAscent
 from robench.engine.deploy import BoundTarget, Deployed, freeze
@@ -127,6 +127,7 @@ def attack(deployed: Deployed, name: str, images: Tensor, labels: Tensor, epsilo
         budget=Budget(epsilon=epsilon),
         random=random,
         parameters=PARAMETERS[name],
+        references=References(images=images, labels=labels),
     )
     assert spec.run is not None
     return spec.run(context)  # type: ignore[arg-type]
@@ -137,6 +138,9 @@ def sweep(deployed: Deployed, name: str, images: Tensor, labels: Tensor, epsilon
     random = ImageStreams(range(len(images)), CPU, "attack")
     radius = torch.tensor([epsilons] * len(images), dtype=torch.float64)
     spec = ATTACKS[name]
+    ascend = SignAscent(
+        deployed, random, images, labels, radius, rows=10, keep="last", confirm=lambda *_: torch.zeros(0)
+    )
     context = SweepContext(
         target=BoundTarget(deployed, random),
         images=images,
@@ -144,9 +148,9 @@ def sweep(deployed: Deployed, name: str, images: Tensor, labels: Tensor, epsilon
         epsilons=radius,
         random=random,
         parameters=PARAMETERS[name],
-        ascend=SignAscent(
-            deployed, random, images, labels, radius, rows=10, keep="last", confirm=lambda *_: torch.zeros(0)
-        ),
+        ascend=ascend,
+        trial=ascend.trial,
+        references=References(images=images, labels=labels),
     )
     assert spec.sweep is not None
     return spec.sweep(context)  # type: ignore[arg-type]

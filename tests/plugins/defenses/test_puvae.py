@@ -157,3 +157,33 @@ def test_the_standard_divergence_is_that_of_two_normal_distributions() -> None:
 def test_the_paper_divergence_survives_very_negative_spreads() -> None:
     spread = torch.full((2, 3), -40.0)
     assert float(paper_divergence(torch.zeros(2, 3), spread)) == pytest.approx(41.0)
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_the_candidate_of_least_error_is_the_answer(graph: bool) -> None:
+    module, images = purifier("compact", "pixel", latent_noise=0.1)
+    verdict = module(images.clone().requires_grad_(graph), ImageStreams(range(3), CPU, "test"))
+    found = module.candidates(images.clone().requires_grad_(graph), ImageStreams(range(3), CPU, "test"))
+    winner = found.take(found.errors.argmin(1))
+    torch.testing.assert_close(winner.logits, verdict.logits, atol=1e-6, rtol=0)
+    torch.testing.assert_close(winner.error, verdict.score, atol=1e-6, rtol=0)
+    torch.testing.assert_close(winner.logits, module.classifier(winner.images), atol=1e-6, rtol=0)
+    assert winner.error.requires_grad is graph
+    assert not found.errors.requires_grad
+
+
+def test_every_candidate_is_what_ten_passes_make_of_its_class() -> None:
+    module, images = purifier("compact", "pixel", latent_noise=0.1)
+    noise = 0.1 * ImageStreams(range(3), CPU, "test").normal(10, 16)
+    found = module.candidates(images.requires_grad_(True), ImageStreams(range(3), CPU, "test"))
+    assert found.errors.shape == (3, 10)
+    for label in range(10):
+        choice = torch.full((3,), label)
+        candidate = found.take(choice)
+        joint = module.vae.image_part(images) + module.vae.class_part()[choice]
+        one_hot = functional.one_hot(choice, 10).float()
+        expected = module.vae.reconstruct(joint, one_hot, noise[:, label])[0].sigmoid()
+        torch.testing.assert_close(candidate.images, expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(candidate.error.detach(), found.errors[:, label], atol=1e-5, rtol=0)
+        (gradient,) = torch.autograd.grad(candidate.error.sum(), images, retain_graph=True)
+        assert bool((gradient.abs().amax((1, 2, 3)) > 0).all())  # losers have gradients, too

@@ -19,4 +19,6 @@ class Broken(nn.Module):
             return Verdict(logits=logits[:, :-1])
         if self.kind == "broken-infinite":
             return Verdict(logits=logits / 0)
+        if self.kind == "broken-gradient":
+            return Verdict(logits=logits.detach())
         return Verdict(logits=logits)

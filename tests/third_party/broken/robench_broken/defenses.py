@@ -27,5 +27,12 @@ def robench_defenses() -> Iterable[DefenseSpec[NoParameters]]:
     make = partial(DefenseSpec, summary="breaks", source="made up", parameters=NoParameters)
     return [
         make(name=name, build=partial(build, kind=name), rejecting=name == "broken-scoreless")
-        for name in ("broken-build", "broken-type", "broken-logits", "broken-infinite", "broken-scoreless")
+        for name in (
+            "broken-build",
+            "broken-type",
+            "broken-logits",
+            "broken-infinite",
+            "broken-scoreless",
+            "broken-gradient",
+        )
     ]

@@ -31,6 +31,19 @@ class BrightnessDetector(nn.Module):
         return Verdict(logits=self.classifier(images), score=images.mean((1, 2, 3)))
 
 
+class CoinClassifier(nn.Module):
+    """Answers as the classifier does, but for one time in ten, when it takes the next class."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor, random: ImageRandom) -> Verdict:
+        logits: Tensor = self.classifier(images)
+        honest = random.uniform() < 0.9
+        return Verdict(logits=logits.where(honest[:, None], logits.roll(1, dims=1)))
+
+
 class NoisyClassifier(nn.Module):
     def __init__(self, classifier: nn.Module, scale: float) -> None:
         super().__init__()

@@ -42,6 +42,12 @@ def build_noise(context: ModelContext[NoiseParameters], networks: Mapping[str, n
     return NoisyClassifier(context.require_classifier(), context.parameters.scale)
 
 
+def build_coin(context: ModelContext[NoParameters], networks: Mapping[str, nn.Module]) -> nn.Module:
+    from robench_toys._torch import CoinClassifier
+
+    return CoinClassifier(context.require_classifier())
+
+
 @hookimpl
 def robench_classifiers() -> Iterable[ClassifierSpec[NoParameters]]:
     return [
@@ -68,6 +74,14 @@ def robench_defenses() -> Iterable[DefenseSpec[NoParameters] | DefenseSpec[Noise
             source="made up",
             parameters=NoiseParameters,
             build=build_noise,
+            stochastic=True,
+        ),
+        DefenseSpec(
+            name="toy-coin",
+            summary="takes the next class one time in ten",
+            source="made up",
+            parameters=NoParameters,
+            build=build_coin,
             stochastic=True,
         ),
     ]

@@ -30,7 +30,7 @@ _LIBRARIES = ("torch", "foolbox", "numpy", "sqlalchemy", "alembic", "pluggy", "t
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One line of the diagnosis.
+    """One line of the check-up.
 
     Attributes:
         subject: What was looked at.
@@ -44,7 +44,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Diagnosis:
+class CheckUp:
     """All findings."""
 
     findings: tuple[Finding, ...]
@@ -55,8 +55,8 @@ class Diagnosis:
         return all(finding.status != "problem" for finding in self.findings)
 
 
-def diagnose(paths: PathSettings, catalog: Catalog) -> Diagnosis:
-    """Look at everything; see ``Session.diagnose``."""
+def check_up(paths: PathSettings, catalog: Catalog) -> CheckUp:
+    """Look at everything; see ``Session.check_up``."""
     findings = [
         *_versions(),
         _device(),
@@ -66,7 +66,7 @@ def diagnose(paths: PathSettings, catalog: Catalog) -> Diagnosis:
         *_data(paths, catalog),
         *_plugins(catalog),
     ]
-    return Diagnosis(findings=tuple(findings))
+    return CheckUp(findings=tuple(findings))
 
 
 def _versions() -> Iterator[Finding]:

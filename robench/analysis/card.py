@@ -1,0 +1,267 @@
+"""The evaluation card: ten lines that say what is known of a defense, and what its figures are worth."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from robench.analysis.calibrated import certified_rate
+from robench.analysis.evidence import LENIENT, MEDIAN, STRICT, measure
+from robench.analysis.judged import aligned
+from robench.analysis.mcnemar import Discordance
+from robench.api.records import Card
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from robench.analysis.evidence import Evidence
+    from robench.api.records import CellCounts, Finding, Metric, Run
+
+_SHOWN = 3
+"""Epsilons of which a line speaks: the first, the middle and the last."""
+_DIGITS = 12
+_SURE = 0.05
+_TEST_RATE = "false-positive rate, test"
+
+
+def build_card(
+    evidence: Evidence, baseline: Evidence | None, run: Run, details: Mapping[str, object], created: str
+) -> Card:
+    """Write the card of a defense.
+
+    Args:
+        evidence: What is known of it.
+        baseline: The same of the undefended classifier; None if that is the defense, or was not evaluated.
+        run: The run that ends.
+        details: Its provenance.
+        created: UTC, ISO 8601.
+    """
+    metrics = measure(evidence)
+    known = {(metric.epsilon, metric.name): metric for metric in metrics}
+    shown = _some(tuple(evidence.worst))
+    against = _against(evidence, baseline, shown)
+    verdict = _verdict(evidence, known)
+    worse = [epsilon for epsilon, found in against.items() if _sign(found) < 0]
+    if worse:
+        verdict = f"{verdict}; LESS robust than no defense at eps {', '.join(worse)}"
+    lines = (
+        ("THREAT", _threat(evidence, run, details)),
+        ("CLEAN", _clean(evidence, baseline, known)),
+        ("ROBUST", _robust(evidence, known, shown)),
+        ("STRATA", _strata(known, shown)),
+        ("NAIVE", _naive(evidence, known)),
+        ("WINS", _wins(evidence.members)),
+        ("DIAG", _diagnostics(evidence.findings)),
+        ("STABLE", _stability(evidence, shown)),
+        ("CONTEXT", _context(evidence, against, baseline)),
+        ("VERDICT", f"{verdict}; replay: {details.get('replay', run.command)}"),
+    )
+    return Card(defense=evidence.defense, created=created, verdict=verdict, lines=lines, metrics=metrics)
+
+
+def _some(epsilons: Sequence[str]) -> tuple[str, ...]:
+    if len(epsilons) <= _SHOWN:
+        return tuple(epsilons)
+    return (epsilons[0], epsilons[len(epsilons) // 2], epsilons[-1])
+
+
+def _threat(evidence: Evidence, run: Run, details: Mapping[str, object]) -> str:
+    images = hashlib.sha256(np.sort(evidence.clean.image).tobytes()).hexdigest()[:_DIGITS]
+    digests = {
+        "weights": evidence.facts.get("digest"),
+        "data": details.get("data_digest"),
+        "code": evidence.facts.get("code"),
+    }
+    hashes = ", ".join(f"{name} {str(value)[:_DIGITS]}" for name, value in digests.items() if value)
+    budget = f" (budget {details['budget']})" if evidence.members and "budget" in details else ""
+    return (
+        f"Linf, eps {' '.join(evidence.worst)}; knowledge {evidence.knowledge}{budget}; "
+        f"n {len(evidence.clean.image):,} (ids {images}), seed {run.seed}; SHA-256: {hashes}"
+    )
+
+
+def _clean(evidence: Evidence, baseline: Evidence | None, known: Mapping[tuple[str, str], Metric]) -> str:
+    clean, facts = evidence.clean, evidence.facts
+    parts = []
+    if baseline is not None:
+        common, _ = aligned(baseline.clean, clean)
+        parts.append(f"undefended {100 * float((~common.misclassified).mean()):.1f}")
+    if clean.score is not None:
+        parts.append(f"without detector {100 * float((~clean.misclassified).mean()):.1f}")
+    parts.append(f"strict {_share(known['', 'clean accuracy, a rejection is wrong'])}")
+    threshold, rate, count = (
+        facts.get(key) for key in ("threshold", "false_positive_rate_validation", "validation_images")
+    )
+    if isinstance(threshold, float) and isinstance(rate, float) and isinstance(count, int):
+        parts.append(f"threshold {threshold:.4g} ({facts.get('threshold_rule')}, {count:,} validation images)")
+        certified = ""
+        if facts.get("threshold_rule") == "finite-sample":
+            interval = certified_rate(count, round(rate * count))
+            certified = f", certifies {_percent(interval.low)} to {_percent(interval.high)}"
+        parts.append(
+            f"rejected: validation {_percent(rate)}{certified}, test {_share(known['', _TEST_RATE], digits=2)}"
+        )
+    return "; ".join(parts)
+
+
+def _robust(evidence: Evidence, known: Mapping[tuple[str, str], Metric], shown: Sequence[str]) -> str:
+    strict = " | ".join(f"eps {epsilon} {_share(known[epsilon, STRICT])}" for epsilon in shown)
+    lenient = " | ".join(_share(known[epsilon, LENIENT]) for epsilon in shown)
+    ends = " | ".join(
+        f"{int(one.correct.sum())}/{int(one.rejected.sum())}/{int(one.wrong.sum())}"
+        for one in (evidence.worst[epsilon] for epsilon in shown)
+    )
+    parts = [f"strict {strict}", f"correct/rejected/fooled {ends}", f"median critical eps {_median(known['', MEDIAN])}"]
+    if evidence.clean.score is not None:
+        parts.insert(1, f"a rejection is right {lenient}")
+    return "; ".join(parts)
+
+
+def _strata(known: Mapping[tuple[str, str], Metric], shown: Sequence[str]) -> str:
+    parts = []
+    if any((epsilon, "robust accuracy, alpha 0") in known for epsilon in shown):
+        strata = " | ".join(
+            " ".join(
+                _plain(known.get((epsilon, f"robust accuracy, alpha {alpha}"))) for alpha in ("0", "0.1", "0.3", "1")
+            )
+            for epsilon in shown
+        )
+        parts.append(f"alpha 0 0.1 0.3 1: {strata}")
+    for name, label in (
+        ("detector AUC", "AUC"),
+        ("detector TPR at FPR 0.1 %", "TPR at FPR 0.1 %"),
+        ("detector TPR at FPR 1 %", "1 %"),
+        ("detector TPR at FPR 5 %", "5 %"),
+        ("robust error at 99 % TPR", "robust error at 99 % TPR"),
+    ):
+        if any((epsilon, name) in known for epsilon in shown):
+            parts.append(f"{label} {' | '.join(_plain(known.get((epsilon, name))) for epsilon in shown)}")
+    return "; ".join(parts) or "it never rejects"
+
+
+def _naive(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str:
+    if not evidence.naive:
+        return "no naive attack was run"
+    worst = min(evidence.naive, key=lambda count: (count.n - count.fooled) / count.n)
+    accuracy = (worst.n - worst.fooled) / worst.n
+    text = (
+        f"worst in aggregate {100 * accuracy:.1f} ({worst.cell.attack}, eps {worst.cell.epsilon}), rejection is right"
+    )
+    if (worst.cell.epsilon, LENIENT) in known:
+        honest = known[worst.cell.epsilon, LENIENT].value or 0.0
+        least = min((known[epsilon, LENIENT].value or 0.0 for epsilon in evidence.worst), default=0.0)
+        text += (
+            f"; per image at that eps {100 * honest:.1f}, at the worst {100 * least:.1f}: "
+            f"{100 * (accuracy - least):.1f} points too good"
+        )
+    return text
+
+
+def _wins(members: Sequence[CellCounts]) -> str:
+    attacks = list(dict.fromkeys(count.cell.attack for count in members))
+    parts = []
+    for attack in attacks:
+        own = [count for count in members if count.cell.attack == attack]
+        tried, won = sum(count.n for count in own), sum(count.wrong for count in own)
+        seconds, queries = sum(count.seconds for count in own), sum(count.queries for count in own)
+        parts.append(f"{attack} {won}/{tried} ({queries:,} queries, {seconds:.1f} s)")
+    return f"won/tried at some eps, cheap first: {'; '.join(parts)}" if parts else "no ensemble was run"
+
+
+def _diagnostics(findings: Sequence[Finding]) -> str:
+    if not findings:
+        return "not run"
+    parts = []
+    for status in ("FAIL", "WARN", "PASS"):
+        own = [finding for finding in findings if finding.status == status]
+        names = ", ".join(f"{finding.name} ({finding.number})" if status != "PASS" else finding.name for finding in own)
+        if own:
+            parts.append(f"{status} {len(own)}: {names}")
+    return "; ".join(parts)
+
+
+def _stability(evidence: Evidence, shown: Sequence[str]) -> str:
+    parts = [f"{finding.name}: {finding.number}" for finding in evidence.findings if finding.name.endswith("doubling")]
+    threshold = evidence.facts.get("threshold")
+    if isinstance(threshold, float) and evidence.clean.score is not None:
+        for change in (0.9, 1.1):
+            moved = " | ".join(
+                f"{100 * float((~evidence.worst[epsilon].at_threshold(change * threshold).wrong).mean()):.1f}"
+                for epsilon in shown
+            )
+            parts.append(f"threshold x{change:g}, attacked for the old one: {moved}")
+    shares = [evidence.worst[epsilon] for epsilon in shown]
+    if any(bool(((one.fooled > 0) & (one.fooled < 1)).any()) for one in shares):
+        majority = " | ".join(f"{100 * float((~one.wrong).mean()):.1f}" for one in shares)
+        parts.append(f"by most draws instead of their mean: {majority}")
+    parts.append("8-bit: robench replay --form 8-bit of kept examples")
+    return "; ".join(parts)
+
+
+def _context(evidence: Evidence, against: Mapping[str, Discordance], baseline: Evidence | None) -> str:
+    if baseline is None:
+        return "this is the baseline" if evidence.defense == "none" else "the undefended classifier was not evaluated"
+    words = {0: "no difference shown", 1: "MORE robust", -1: "LESS robust"}
+    parts = [
+        f"eps {epsilon} {words[_sign(found)]} (b {found.only_first}, c {found.only_second}, p {found.p:.2g})"
+        for epsilon, found in against.items()
+    ]
+    return f"than no defense, McNemar: {'; '.join(parts)}" if parts else "no epsilon in common with the baseline"
+
+
+def _against(evidence: Evidence, baseline: Evidence | None, shown: Sequence[str]) -> dict[str, Discordance]:
+    """Compare with the baseline at the epsilons that both have, image by image, a clean error being one."""
+    found = {}
+    for epsilon in shown:
+        if baseline is None or epsilon not in baseline.worst:
+            continue
+        clean, attacked, theirs, bare = aligned(
+            evidence.clean, evidence.worst[epsilon], baseline.clean, baseline.worst[epsilon]
+        )
+        found[epsilon] = Discordance.between(clean.correct & ~attacked.wrong, theirs.correct & ~bare.wrong)
+    return found
+
+
+def _sign(found: Discordance) -> int:
+    """Return 1 if the first is more robust, -1 if the second is, 0 if neither is shown to be."""
+    if found.p >= _SURE:
+        return 0
+    return 1 if found.only_first > found.only_second else -1
+
+
+def _verdict(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str:
+    adaptive = bool(evidence.members)
+    counted = [finding for finding in evidence.findings if finding.name.startswith("adaptive") or not adaptive]
+    failed = [finding.name for finding in counted if finding.status == "FAIL"]
+    bounds = {epsilon: known[epsilon, STRICT].value or 0.0 for epsilon in evidence.worst}
+    largest = max(evidence.worst, key=float, default=None)
+    # No doubt can raise a bound of 0.
+    if failed and any(bounds.values()):
+        return f"UNRELIABLE: {', '.join(failed)}"
+    if largest is None:
+        return "clean images only"
+    told = ", ".join(f"{100 * bounds[epsilon]:.1f} % at eps {epsilon}" for epsilon in _some(tuple(evidence.worst)))
+    who = "upper bound only" if adaptive else f"upper bound only, of attacks that are {evidence.knowledge}"
+    return f"{who}: at most {told}"
+
+
+def _share(metric: Metric, digits: int = 1) -> str:
+    value, low, high = (100 * (number or 0.0) for number in (metric.value, metric.low, metric.high))
+    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _plain(metric: Metric | None) -> str:
+    return "-" if metric is None or metric.value is None else f"{100 * metric.value:.1f}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _median(metric: Metric) -> str:
+    value, low, high = (
+        "beyond" if number is None else f"{number:g}" for number in (metric.value, metric.low, metric.high)
+    )
+    return f"{value} [{low}, {high}]"

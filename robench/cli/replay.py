@@ -1,0 +1,79 @@
+"""``robench replay``."""
+
+import json as json_module
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from robench.cli import options
+from robench.cli.context import open_session, stdout_console, stdout_for_results_only
+
+if TYPE_CHECKING:
+    from robench.session.replay import Ending, Replay
+
+
+def replay(
+    defense: Annotated[str, typer.Option("--defense", metavar="NAME", help="Defense to put the examples to.")],
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="ID", help="Beginning of a run's id (default: the newest).")
+    ] = None,
+    attack: Annotated[
+        str | None,
+        typer.Option("--attack", metavar="NAME", help="Default: adaptive or worst-case, else the run's first."),
+    ] = None,
+    made_against: Annotated[
+        str | None,
+        typer.Option("--made-against", metavar="NAME", help="Only examples made against this defense (default: all)."),
+    ] = None,
+    epsilon: Annotated[
+        str | None, typer.Option("--epsilon", metavar="E", help="Only examples at this epsilon (default: all).")
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--form", metavar="NAME", help="float as judged, or 8-bit as in a file.", show_default=True)
+    ] = "float",
+    device: options.Device = None,
+    config: options.Config = None,
+    db: options.Db = None,
+    data_dir: options.DataDir = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Put examples that a run has kept to a defense, the same or another one.
+
+    The run must have been made with --keep-examples. Trains what is missing first.
+    """
+    from robench.config.request import Overrides
+    from robench.session.replay import Wanted
+
+    wanted = Wanted(run=run, attack=attack, made_against=made_against, epsilon=epsilon, form=form)
+    session = open_session(config=config, quiet=quiet)
+    overrides = Overrides(defenses=(defense,), device=device, db=db, data_dir=data_dir)
+    with stdout_for_results_only():
+        found = session.replay(wanted, overrides)
+    if json:
+        sys.stdout.write(json_module.dumps(asdict(found), indent=2) + "\n")
+    else:
+        _print_table(found)
+
+
+def _print_table(found: "Replay") -> None:
+    from robench.report.listing import print_listing
+
+    sys.stdout.write(f"run {found.run}: examples of {found.attack}, as {found.form}, put to {found.defense}\n\n")
+    headers = ("made against", "eps", "n", "", "correct", "wrong", "rejected", "wrong draws", "alike")
+    rows = []
+    for row in found.rows:
+        rows += [
+            (row.made_against, row.epsilon, f"{row.n:,}", "in the run", *_counts(row.original), ""),
+            ("", "", "", "now", *_counts(row.now), f"{row.alike} of {row.n}"),
+        ]
+    print_listing(stdout_console(), headers, rows)
+    if found.unchanged is False:
+        sys.stdout.write(f"\n{found.defense} is not the one of the run: its weights or its threshold differ\n")
+
+
+def _counts(ending: "Ending") -> tuple[str, ...]:
+    counts = (ending.correct, ending.wrong, ending.rejected)
+    return (*(f"{count:,}" for count in counts), f"{100 * ending.wrong_draws:.1f} %")

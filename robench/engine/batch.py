@@ -1,0 +1,188 @@
+"""Some images with everything that is done to them: attack, confirmation, judgement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from robench.api import AttackContext, Budget, SweepContext
+from robench.engine.ascent import SignAscent
+from robench.engine.deploy import BoundTarget, Memo
+from robench.engine.judge import check_admissible, judge
+from robench.engine.precision import judging_precision, searching_precision
+from robench.engine.seeding import ImageStreams, SelectedStreams, SharedDraws
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from robench.api import References
+    from robench.api.records import ImageOutcome
+    from robench.engine.ascent import Observe
+    from robench.engine.plan import Assault
+    from robench.engine.prepare import Prepared
+    from robench.engine.stopwatch import Stopwatch
+
+CONFIRMING_DRAWS = 5
+"""Fresh draws on which a stochastic defense is asked whether an attack has won; it takes most of them."""
+
+
+class Batch:
+    """Some images under attack. Streams never depend on which other images there are.
+
+    The defense's name and the epsilon do not enter the streams' purpose: what two defenses, or one image at two
+    epsilons, draw is the same, so that their difference is not a difference of luck.
+
+    Args:
+        images: Shape (N, C, H, W), float32, in [0, 1], on the device.
+        labels: Shape (N,), int64.
+        indices: Of the images in the test split.
+        references: Other clean images.
+        seed: Of the run.
+        rows: How many rows go through a defense together.
+        watch: Told what the time goes into.
+        observe: Told of each step of an ascent, see ``SignAscent``.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        indices: list[int],
+        references: References,
+        *,
+        seed: int,
+        rows: int,
+        watch: Stopwatch,
+        observe: Observe | None = None,
+    ) -> None:
+        self.images, self.labels, self.indices = images, labels, indices
+        self.queries = 0
+        self._references, self._device = references, images.device
+        self._seed, self._rows, self._watch, self._observe = seed, rows, watch, observe
+
+    def attack(self, prepared: Prepared, assault: Assault, radius: Tensor) -> Tensor:
+        """Return the attacked images, shape (N, E, C, H, W), for the balls of these radii, shape (N, E), float64."""
+        # A plugin may have switched gradients off for good; the next one must not pay for it.
+        with torch.enable_grad(), self._watch.measure("search"):
+            return (self._sweep if assault.sweeping else self._one_by_one)(prepared, assault, radius)
+
+    def _sweep(self, prepared: Prepared, assault: Assault, radius: Tensor) -> Tensor:
+        def confirm(images: Tensor, owners: Tensor, stage: int, step: int) -> Tensor:
+            return self._confirm(prepared, assault, images, owners, stage, step)
+
+        images, labels = self.images.clone(), self.labels.clone()  # an attack that writes to them must not move balls
+        random, search = self._streams("attack", assault.name, self.indices), prepared.search
+        ascend = SignAscent(
+            search,
+            random,
+            self.images,
+            self.labels,
+            radius,
+            rows=self._rows,
+            keep=assault.keep,
+            confirm=confirm,
+            goal=assault.goal,
+            observe=self._observe,
+        )
+        with searching_precision(self._device, search.precision):
+            attacked = assault.run_sweep(
+                SweepContext(
+                    target=BoundTarget(search, random, memo=ascend.memo),
+                    images=images,
+                    labels=labels,
+                    epsilons=radius.clone(),
+                    random=random,
+                    parameters=assault.offer.parameters,
+                    ascend=ascend,
+                    trial=ascend.trial,
+                    references=self._references,
+                )
+            )
+        self.queries += ascend.memo.queries
+        originals = self.images[:, None].expand(-1, radius.shape[1], -1, -1, -1)
+        checked = check_admissible(assault.name, attacked, originals, radius)
+        if assault.keep == "last":
+            return checked
+        # What has won on some draws counts, also if the attack returns something else.
+        found = ascend.trial.share.view(*radius.shape, 1, 1, 1) > 0
+        return torch.where(found, ascend.trial.best, checked)
+
+    def _one_by_one(self, prepared: Prepared, assault: Assault, radius: Tensor) -> Tensor:
+        """Attack at one epsilon after the other, for an attack that knows no more."""
+        attacked = self.images[:, None].repeat(1, radius.shape[1], 1, 1, 1)
+        for epsilon in torch.unique(radius).tolist():
+            where = (radius == epsilon).nonzero()
+            owners = where[:, 0]
+            random = self._streams("attack", assault.name, [self.indices[owner] for owner in owners.tolist()])
+            memo = Memo()
+            with judging_precision(self._device):
+                found = assault.run_plain(
+                    AttackContext(
+                        target=BoundTarget(prepared.deployed, random, memo=memo),
+                        images=self.images[owners],
+                        labels=self.labels[owners],
+                        budget=Budget(epsilon=epsilon),
+                        random=random,
+                        parameters=assault.offer.parameters,
+                        references=self._references,
+                    )
+                )
+            self.queries += memo.queries
+            found = check_admissible(assault.name, found, self.images[owners], radius.new_full(owners.shape, epsilon))
+            attacked[owners, where[:, 1]] = found
+        return attacked
+
+    @torch.no_grad()
+    def _confirm(self, prepared: Prepared, assault: Assault, images: Tensor, owners: Tensor, *when: int) -> Tensor:
+        """Say on what share of fresh draws the real defense answers as the attack wants, shape (M,), float32."""
+        deployed, shares = prepared.deployed, []
+        count = CONFIRMING_DRAWS if deployed.stochastic else 1
+        with judging_precision(self._device), self._watch.measure("judge"):
+            for part, owned in zip(torch.split(images, self._rows), torch.split(owners, self._rows), strict=True):
+                indices = [self.indices[owner] for owner in owned.tolist()]
+                streams = self._streams("confirm", assault.name, indices, *when)
+                hits = torch.zeros(len(part), device=self._device)
+                for _ in range(count):
+                    verdict = deployed.verdict(part, streams)
+                    hits += deployed.reaches(assault.goal, verdict.logits, verdict.score, self.labels[owned])
+                shares.append(hits / count)
+        self.queries += count * len(images)
+        return torch.cat(shares)
+
+    def judge(
+        self, prepared: Prepared, purpose: str, attacked: Tensor, positions: Sequence[int], *, draws: int
+    ) -> list[ImageOutcome]:
+        """Judge images, shape (N, E, C, H, W), on draws that no attack has seen, and return N x E outcomes.
+
+        Args:
+            prepared: The defense.
+            purpose: Name of the attack; decides which draws.
+            attacked: The images.
+            positions: Of the N images.
+            draws: How often a stochastic defense is asked.
+        """
+        owners = torch.arange(len(attacked), device=self._device).repeat_interleave(attacked.shape[1])
+        shared = SharedDraws(self._streams("judge", purpose, self.indices))
+        outcomes: list[ImageOutcome] = []
+        for part, owned in zip(
+            torch.split(attacked.flatten(0, 1), self._rows), torch.split(owners, self._rows), strict=True
+        ):
+            shared.again()
+            numbers = owned.tolist()
+            with self._watch.measure("judge"):
+                outcomes += judge(
+                    prepared.deployed,
+                    part,
+                    self.labels[owned],
+                    positions=[positions[number] for number in numbers],
+                    indices=[self.indices[number] for number in numbers],
+                    random=SelectedStreams(shared, owned),
+                    draws=draws if prepared.deployed.stochastic else 1,
+                )
+        return outcomes
+
+    def _streams(self, purpose: str, attack: str, indices: Sequence[int], *more: int) -> ImageStreams:
+        return ImageStreams(indices, self._device, purpose, self._seed, attack, *more)

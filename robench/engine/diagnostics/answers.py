@@ -1,0 +1,92 @@
+"""What the answers of a defense are like: random, probabilities, or jumpy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from robench.engine.deploy import BoundTarget
+from robench.engine.precision import judging_precision
+from robench.engine.seeding import SelectedStreams
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from robench.engine.diagnostics.probe import Probe
+    from robench.engine.seeding import ImageStreams
+
+PASSES = 5
+"""How often the same images are put to the defense."""
+
+_SAME = 1e-5
+"""Largest difference of answers that count as the same, in units of the largest answer: the last digits of float32."""
+
+_SUM = 1e-3
+"""How far from 1 the sum of probabilities may be."""
+_NOISE = 4 / 255
+"""Half width of the uniform noise, in pixel values."""
+_NOISES = 5
+
+
+def count_differing(probe: Probe) -> int:
+    """Count the images whose logits or score differ between passes; a stochastic defense draws afresh for each."""
+    slots = probe.slots("0")
+    images, streams = probe.images(slots)[0], probe.streams(slots, "passes")
+    first, *others = (_columns(probe, images, streams) for _ in range(PASSES))
+    limit = _SAME * first.abs().amax(0)
+    differing = torch.stack([((other - first).abs() > limit).any(1) for other in others]).any(0)
+    return int(differing.sum())
+
+
+@torch.no_grad()
+def _columns(probe: Probe, images: Tensor, streams: ImageStreams) -> Tensor:
+    """Return logits and score of each image side by side, shape (N, K) or (N, K + 1)."""
+    parts = []
+    with judging_precision(probe.device):
+        for rows in probe.parts(len(images)):
+            verdict = probe.prepared.deployed.verdict(images[rows], SelectedStreams(streams, rows))
+            scores = [] if verdict.score is None else [verdict.score[:, None]]
+            parts.append(torch.cat([verdict.logits, *scores], dim=1))
+    return torch.cat(parts)
+
+
+def are_probabilities(probe: Probe) -> bool:
+    """Say whether the logits of clean images are rows of numbers that are not negative and sum to 1."""
+    logits = _head(probe, probe.images(probe.slots("0"))[0], masked=False)
+    return bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < _SUM).all())
+
+
+def relative_change(probe: Probe) -> float:
+    """Return how much the loss of clean images changes under noise of 4/255, in units of the loss.
+
+    The loss is the margin of the deployed composite. That of the cross-entropy would change by a multiple wherever the
+    classifier is sure, however smooth it is. A stochastic defense makes the same draws with and without noise.
+
+    Source: Pintor et al. (2022), section 3, unstable predictions.
+    """
+    slots = probe.slots("0")
+    images, labels = probe.images(slots)
+    streams = probe.streams(slots, "noise")
+    calm = _margin(_head(probe, images), labels)
+    changes = []
+    for _ in range(_NOISES):
+        noise = _NOISE * (2 * streams.uniform(*images.shape[1:]) - 1)
+        changes.append((_margin(_head(probe, (images + noise).clamp(0, 1)), labels) - calm).abs())
+    return float(torch.stack(changes).mean() / calm.abs().mean().clamp_min(1e-12))
+
+
+@torch.no_grad()
+def _head(probe: Probe, images: Tensor, *, masked: bool = True) -> Tensor:
+    """Return what the deployed composite answers clean images or noisy ones, or the logits alone."""
+    streams, parts = probe.streams(probe.slots("0"), "answer"), []
+    with judging_precision(probe.device):
+        for rows in probe.parts(len(images)):
+            target = BoundTarget(probe.prepared.deployed, SelectedStreams(streams, rows))
+            parts.append(target.head(images[rows]) if masked else target.verdict(images[rows]).logits)
+    return torch.cat(parts)
+
+
+def _margin(logits: Tensor, labels: Tensor) -> Tensor:
+    own = logits.gather(1, labels[:, None])[:, 0]
+    return logits.scatter(1, labels[:, None], -torch.inf).amax(1) - own

@@ -1,0 +1,184 @@
+"""A defense and a few images on which the search of an attack is looked at again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+
+from robench.api.records import Outcome
+from robench.engine.batch import CONFIRMING_DRAWS
+from robench.engine.runner import Runner
+from robench.engine.seeding import ImageStreams, image_order
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from robench.api import References
+    from robench.api.records import ImageOutcome
+    from robench.engine.ascent import Observe
+    from robench.engine.data import LoadedSplit
+    from robench.engine.plan import Assault
+    from robench.engine.prepare import Prepared
+
+_PURPOSE = "diagnose"
+"""Decides the draws. All tries share them, so that the difference of two is not a difference of luck."""
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Slot:
+    """An image in the ball around it.
+
+    Attributes:
+        position: Place of the image in the run's order.
+        epsilon: Decimal text; ``0`` for the image as it is.
+    """
+
+    position: int
+    epsilon: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tried:
+    """What came of trying something on some slots.
+
+    Attributes:
+        slots: Which, M of them.
+        examples: What was tried, shape (M, C, H, W), float32, in [0, 1], on the device.
+        outcomes: How the defense answers them, a stochastic one on most draws.
+    """
+
+    slots: tuple[Slot, ...]
+    examples: Tensor
+    outcomes: tuple[ImageOutcome, ...]
+
+    @cached_property
+    def won(self) -> frozenset[Slot]:
+        """The slots that the defense answers wrongly and accepts."""
+        pairs = zip(self.slots, self.outcomes, strict=True)
+        return frozenset(slot for slot, outcome in pairs if outcome.outcome is Outcome.WRONG)
+
+    @property
+    def lost(self) -> tuple[Slot, ...]:
+        """The slots that stand, in their order."""
+        return tuple(slot for slot in self.slots if slot not in self.won)
+
+    def by_epsilon(self) -> dict[str, list[ImageOutcome]]:
+        """Return the outcomes by epsilon."""
+        found: dict[str, list[ImageOutcome]] = {}
+        for slot, outcome in zip(self.slots, self.outcomes, strict=True):
+            found.setdefault(slot.epsilon, []).append(outcome)
+        return found
+
+
+class Probe:
+    """Tries attacks on some images of a run.
+
+    Args:
+        split: The test split.
+        references: What attacks get to start from.
+        prepared: The defense.
+        positions: Which images.
+        seed: Of the run.
+        device: Where attacks run.
+        rows: How many images go through the defense together.
+    """
+
+    def __init__(
+        self,
+        split: LoadedSplit,
+        references: References,
+        prepared: Prepared,
+        positions: Sequence[int],
+        *,
+        seed: int,
+        device: torch.device,
+        rows: int,
+    ) -> None:
+        self.prepared, self.positions = prepared, tuple(positions)
+        self.device, self.rows = device, rows
+        self._split, self._references, self._seed = split, references, seed
+        self._order = image_order(seed, len(split))
+
+    def slots(self, *epsilons: str) -> tuple[Slot, ...]:
+        """Return all images at each of these epsilons."""
+        return tuple(Slot(position=position, epsilon=epsilon) for epsilon in epsilons for position in self.positions)
+
+    def images(self, slots: Sequence[Slot]) -> tuple[Tensor, Tensor]:
+        """Return the originals, shape (M, C, H, W), and their labels, shape (M,), on the device."""
+        indices = self._indices(slots)
+        images, labels = (torch.from_numpy(values[indices]) for values in (self._split.images, self._split.labels))
+        return images.to(self.device), labels.to(self.device)
+
+    def radius(self, slots: Sequence[Slot]) -> Tensor:
+        """Return the radii of the slots, shape (M, 1, 1, 1), float32."""
+        return torch.tensor([float(slot.epsilon) for slot in slots], device=self.device).view(-1, 1, 1, 1)
+
+    def streams(self, slots: Sequence[Slot], purpose: str) -> ImageStreams:
+        """Return random streams for the images of some slots, the same at each call."""
+        return ImageStreams(self._indices(slots).tolist(), self.device, _PURPOSE, self._seed, purpose)
+
+    def parts(self, count: int) -> tuple[Tensor, ...]:
+        """Split the numbers of so many rows into batches, each of shape (R,), int64."""
+        return torch.split(torch.arange(count, device=self.device), self.rows)
+
+    def runner(self, observe: Observe | None = None) -> Runner:
+        """Return what attacks and judges, and tells of its steps."""
+        return Runner(
+            self._split, self._references, seed=self._seed, device=self.device, rows=self.rows, observe=observe
+        )
+
+    def attack(
+        self,
+        assault: Assault,
+        slots: Sequence[Slot],
+        *,
+        prepared: Prepared | None = None,
+        observe: Observe | None = None,
+    ) -> Tried:
+        """Attack some slots.
+
+        Args:
+            assault: The attack.
+            slots: Which.
+            prepared: Another form of the defense.
+            observe: Told of each step, see ``SignAscent``. It knows slots by their places here.
+
+        Raises:
+            PluginError: If the attack breaks the rules.
+        """
+        if not slots:
+            return self.judge(slots, torch.zeros(0, *self._split.images.shape[1:], device=self.device))
+        found = self.runner(observe).attack(
+            prepared or self.prepared,
+            assault,
+            [slot.position for slot in slots],
+            [(slot.epsilon,) for slot in slots],
+        )
+        return self.judge(slots, found.examples[:, 0], prepared=prepared)
+
+    def judge(self, slots: Sequence[Slot], examples: Tensor, *, prepared: Prepared | None = None) -> Tried:
+        """Put examples, shape (M, C, H, W), one for each slot, to the defense."""
+        positions = [slot.position for slot in slots]
+        outcomes = (
+            self.runner().judge(
+                prepared or self.prepared, _PURPOSE, positions, examples[:, None], draws=CONFIRMING_DRAWS
+            )
+            if slots
+            else ()
+        )
+        return Tried(slots=tuple(slots), examples=examples, outcomes=outcomes)
+
+    def clean(self) -> Tried:
+        """Put the images to the defense as they are."""
+        slots = self.slots("0")
+        return self.judge(slots, self.images(slots)[0])
+
+    def _indices(self, slots: Sequence[Slot]) -> NDArray[np.int64]:
+        return self._order[[slot.position for slot in slots]]
