@@ -143,12 +143,14 @@ def _strata(known: Mapping[tuple[str, str], Metric], shown: Sequence[str]) -> st
 
 def _naive(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str:
     if not evidence.naive:
-        return "no naive attack was run"
+        return "no naive attack was run on its own"
     worst = min(evidence.naive, key=lambda count: (count.n - count.fooled) / count.n)
     accuracy = (worst.n - worst.fooled) / worst.n
     text = (
         f"worst in aggregate {100 * accuracy:.1f} ({worst.cell.attack}, eps {worst.cell.epsilon}), rejection is right"
     )
+    if evidence.knowledge != "adaptive":
+        return f"{text}; how much too good is not known: no attack knew the defense"
     if (worst.cell.epsilon, LENIENT) in known:
         honest = known[worst.cell.epsilon, LENIENT].value or 0.0
         least = min((known[epsilon, LENIENT].value or 0.0 for epsilon in evidence.worst), default=0.0)
@@ -167,7 +169,7 @@ def _wins(members: Sequence[CellCounts]) -> str:
         tried, won = sum(count.n for count in own), sum(count.wrong for count in own)
         seconds, queries = sum(count.seconds for count in own), sum(count.queries for count in own)
         parts.append(f"{attack} {won}/{tried} ({queries:,} queries, {seconds:.1f} s)")
-    return f"won/tried at some eps, cheap first: {'; '.join(parts)}" if parts else "no ensemble was run"
+    return f"won/tried, images at each eps, cheap first: {'; '.join(parts)}" if parts else "no ensemble was run"
 
 
 def _diagnostics(findings: Sequence[Finding]) -> str:
@@ -196,7 +198,7 @@ def _stability(evidence: Evidence, shown: Sequence[str]) -> str:
     if any(bool(((one.fooled > 0) & (one.fooled < 1)).any()) for one in shares):
         majority = " | ".join(f"{100 * float((~one.wrong).mean()):.1f}" for one in shares)
         parts.append(f"by most draws instead of their mean: {majority}")
-    parts.append("8-bit: robench replay --form 8-bit of kept examples")
+    parts.append("8-bit rounding: not measured (run --keep-examples, then robench replay)")
     return "; ".join(parts)
 
 

@@ -174,7 +174,7 @@ def unbounded(attack: str, lost: Tally) -> Finding:
     return _finding(
         f"{attack}: unbounded",
         "FAIL" if lost.count else "PASS",
-        f"{lost} lost at epsilon 1",
+        f"{lost} stand at epsilon 1",
         "every image can be turned into any other, so the attack fails, not the image"
         if lost.count
         else "the attack wins where it must",

@@ -13,6 +13,8 @@ from robench.cli.context import open_session, stdout_console
 if TYPE_CHECKING:
     from robench.session.comparison import ComparedEpsilon, DefenseComparison
 
+_CAUTION = "the attack does not know the detector or the selection; who stops it need not be robust"
+
 
 def compare(
     first: Annotated[str, typer.Argument(metavar="A", help="Defense.")],
@@ -43,7 +45,9 @@ def _print_table(found: "DefenseComparison") -> None:
     from robench.report.listing import print_listing
 
     sys.stdout.write(f"run {found.run}: A = {found.first}, B = {found.second}, attack {found.attack}\n")
-    sys.stdout.write("strict robust accuracy: the share of images that are correct when clean and not fooled\n\n")
+    if found.knowledge != "adaptive":
+        sys.stdout.write(f"{found.knowledge}: {_CAUTION}\n")
+    sys.stdout.write("strict robust accuracy: images that are correct when clean and not fooled, on most draws\n\n")
     headers = ("eps", "n", "A", "B", "b: only A", "c: only B", "p", "p (Holm)", "")
     rows = [
         (
@@ -65,7 +69,7 @@ def _print_table(found: "DefenseComparison") -> None:
 
 def _conclusion(row: "ComparedEpsilon", found: "DefenseComparison") -> str:
     words = {"first": f"{found.first} is more robust", "second": f"{found.second} is more robust"}
-    return words.get(row.more_robust, "no difference shown")
+    return words[row.more_robust] if row.more_robust else "no difference shown"
 
 
 def _rates(found: "DefenseComparison") -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LEVEL = 0.05
 """Of all tests of a comparison together: below it, a difference is taken for more than luck."""
 
-Winner = Literal["first", "second", "none"]
+Winner = Literal["first", "second"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class ComparedEpsilon:
         only_first, only_second: Images that only one of them withstands (b and c).
         p: Of McNemar's exact test, two-sided.
         p_adjusted: The same, adjusted by Holm for all epsilons.
-        more_robust: Which defense is, at a level of 0.05 over all epsilons; ``none`` where no difference is shown.
+        more_robust: Which defense is, at a level of 0.05 over all epsilons; None where no difference is shown.
     """
 
     epsilon: str
@@ -66,7 +66,7 @@ class ComparedEpsilon:
     only_second: int
     p: float
     p_adjusted: float
-    more_robust: Winner
+    more_robust: Winner | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,7 @@ class DefenseComparison:
     Attributes:
         run: Id.
         attack: Name.
+        knowledge: What the attack knows of the defense; less than ``adaptive`` bounds nothing.
         first, second: Names of the defenses.
         rates: Whether their false-positive rates match.
         epsilons: Ascending.
@@ -83,6 +84,7 @@ class DefenseComparison:
 
     run: str
     attack: str
+    knowledge: str
     first: str
     second: str
     rates: ComparedRates
@@ -106,6 +108,7 @@ def compare_defenses(db: str, first: str, second: str, *, run: str | None, attac
     return DefenseComparison(
         run=stored.run.id,
         attack=attack,
+        knowledge=next(iter(stored.cells_of(first, attack).values())).knowledge,
         first=first,
         second=second,
         rates=_rates(stored, first, second, found.clean_rejected),
@@ -123,7 +126,7 @@ def _evaluated(store: ResultStore, stored: StoredRun, defense: str, attack: str)
 
 
 def _row(found: EpsilonComparison) -> ComparedEpsilon:
-    winner: Winner = "none"
+    winner: Winner | None = None
     if found.p_adjusted < LEVEL:
         winner = "first" if found.robust.difference < 0 else "second"
     return ComparedEpsilon(

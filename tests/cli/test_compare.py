@@ -16,9 +16,11 @@ def test_a_comparison_says_who_is_more_robust_in_words_and_in_json(program: Prog
     keys = {"epsilon", "n", "first", "second", "only_first", "only_second", "p", "p_adjusted", "more_robust"}
     assert [set(row) for row in found["epsilons"]] == [keys, keys]
     shown = program("compare", "none", "toy-detect")
+    assert found["knowledge"] == "naive"
+    assert "naive: the attack does not know" in shown.stdout
     assert shown.returncode == 0, shown.stderr
     for row in found["epsilons"]:
-        words = "no difference shown" if row["more_robust"] == "none" else f"{found[row['more_robust']]} is more robust"
+        words = "no difference shown" if row["more_robust"] is None else f"{found[row['more_robust']]} is more robust"
         (line,) = [line for line in shown.stdout.splitlines() if line.startswith(row["epsilon"])]
         assert words in line
     assert "do NOT match: none never rejects and toy-detect follows the rule finite-sample" in shown.stdout
