@@ -17,13 +17,14 @@ from robench.api.data import SPLIT_NAMES, Split, SplitName
 from robench.api.hooks import hookimpl
 from robench.api.randomness import ImageRandom
 from robench.api.specs import AttackSpec, ClassifierSpec, DatasetSpec, DefenseSpec, Effort, Goal, Knowledge
-from robench.api.target import Budget, Candidate, Candidates, Target, Verdict
+from robench.api.target import NORMS, Budget, Candidate, Candidates, Norm, Target, Verdict
 from robench.api.training import Network, Recipe
 from robench.errors import DataError, PluginError, RobenchError, UsageError
 
 VERSION = "0.1"
 
 __all__ = [
+    "NORMS",
     "SPLIT_NAMES",
     "VERSION",
     "Ascent",
@@ -48,6 +49,7 @@ __all__ = [
     "ModelContext",
     "Network",
     "NoParameters",
+    "Norm",
     "PluginError",
     "Recipe",
     "References",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from robench.api.ascent import Ascent, Trial
     from robench.api.randomness import ImageRandom
-    from robench.api.target import Budget, Target
+    from robench.api.target import Budget, Norm, Target
 
 P = TypeVar("P")
 
@@ -135,7 +135,8 @@ class SweepContext(Generic[P]):
         target: The search form of the deployed defense: the same weights, in the number format of the search.
         images: Shape (N, C, H, W), float32, in [0, 1], on the device of the evaluation. Not to be written to.
         labels: Shape (N,), int64: the true classes.
-        epsilons: Shape (N, E), float64, in (0, 1]: the radii of the Linf balls around each image, in pixel values.
+        epsilons: Shape (N, E), float64, positive: the radii of the balls around each image, in pixel values.
+        norm: Of the balls.
         random: One stream per image of the batch, whatever its epsilons.
         parameters: An instance of the ``parameters`` class of the spec.
         ascend: Robench's own gradient ascent on this batch.
@@ -152,3 +153,4 @@ class SweepContext(Generic[P]):
     ascend: Ascent
     trial: Trial
     references: References
+    norm: Norm = "linf"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from robench.api.contexts import AttackContext, DataContext, FitContext, ModelContext, SweepContext
     from robench.api.data import Split, SplitName
-    from robench.api.target import Target
+    from robench.api.target import Norm, Target
     from robench.api.training import Network
 
 P = TypeVar("P")
@@ -108,9 +108,11 @@ class DefenseSpec(Generic[P]):
 class AttackSpec(Generic[P]):
     """An attack: searches inside the epsilon ball of each image. The engine, never the attack, judges the result.
 
-    ``run`` is the plain form, through whatever library does it. ``sweep`` is the fast form: it sees all epsilons of a
-    batch at once and has the engine's gradient ascent at hand. One of them is enough. With both, ``sweep`` is used and
-    ``run`` is the reference: ``--engine foolbox`` takes it, and ``robench verify-engine`` compares the two.
+    There are three forms, and one of them is enough. ``run`` is the plain form, through whatever library does it.
+    ``sweep`` is the fast form: it sees all epsilons of a batch at once and has the engine's gradient ascent at hand.
+    With both, ``sweep`` is used and ``run`` is the reference: ``--engine foolbox`` takes it, and ``robench
+    verify-engine`` compares the two. ``minimal`` stands alone: it is for attacks that look for the closest adversarial
+    image, and one run of it answers for every epsilon.
 
     Attributes:
         name: Kebab-case.
@@ -121,6 +123,12 @@ class AttackSpec(Generic[P]):
         run: Returns the attacked images, shape (N, C, H, W), float32, within ``budget.epsilon`` of the originals in
             every pixel and in [0, 1].
         sweep: The same for every epsilon of every image, shape (N, E, C, H, W).
+        minimal: Returns the closest image to each original that it found to fool the defense, at whatever distance,
+            shape (N, C, H, W), in [0, 1]; the original itself where it found none. Where that is further away than
+            epsilon, the attack has failed at epsilon, and the original is what counts.
+        norms: The norms that it can search in.
+        requires: Modules that must be importable, beyond what the plugin's distribution depends on, each with what to
+            install for it, such as ``{"torchattacks": "robench[torchattacks]"}``.
         goal: What it is after. The engine records every outcome, whatever the goal.
         effort: The least effort at which ``--attack adaptive`` includes it; None if never. Only attacks that keep their
             first win belong there: see ``Keep``.
@@ -136,6 +144,9 @@ class AttackSpec(Generic[P]):
     parameters: type[P]
     run: Callable[[AttackContext[P]], Tensor] | None = None
     sweep: Callable[[SweepContext[P]], Tensor] | None = None
+    minimal: Callable[[AttackContext[P]], Tensor] | None = None
+    norms: tuple[Norm, ...] = ("linf",)
+    requires: Mapping[str, str] = field(default_factory=dict)
     goal: Goal = "wrong"
     effort: Effort | None = None
     cost: float = 1.0

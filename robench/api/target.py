@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor, nn
+
+Norm = Literal["linf", "l2"]
+"""How far an image is from another: by the pixel that differs most, or by the root of the sum of squares."""
+
+NORMS: tuple[Norm, ...] = get_args(Norm)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +64,13 @@ class Budget:
     """How far an attack may move an image.
 
     Attributes:
-        epsilon: Radius of the Linf ball around each image, in pixel values, in (0, 1].
+        epsilon: Radius of the ball around each image, in pixel values: in (0, 1] for ``linf``, positive for ``l2``.
+            Infinite for an attack that looks for the closest adversarial image, see ``AttackSpec.minimal``.
+        norm: Of the ball.
     """
 
     epsilon: float
+    norm: Norm = "linf"
 
 
 class Target(Protocol):
