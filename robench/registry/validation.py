@@ -72,8 +72,8 @@ def check_spec(kind: Kind, spec: object) -> Spec:
         The spec itself.
 
     Raises:
-        PluginError: If it is of another type, its name is malformed or reserved, or its parameters are not a frozen
-            dataclass with a default for every field.
+        PluginError: If it is of another type, its name is malformed or reserved, its parameters are not a frozen
+            dataclass with a default for every field, or it is a classifier that is to be trained and comes trained.
     """
     if not isinstance(spec, SPEC_TYPES[kind]):
         message = f"{hook_name(kind)} offered {type(spec).__name__} instead of {SPEC_TYPES[kind].__name__}"
@@ -86,6 +86,9 @@ def check_spec(kind: Kind, spec: object) -> Spec:
         raise PluginError(message)
     if not isinstance(spec, DatasetSpec):
         _check_parameters(f'{kind} "{spec.name}"', spec.parameters)
+    if isinstance(spec, ClassifierSpec) and (spec.network is None) == (spec.module is None):
+        message = f'classifier "{spec.name}" has {"neither" if spec.network is None else "both"} of network and module'
+        raise PluginError(message, "give network for one that robench trains, module for one that comes trained")
     return spec
 
 
