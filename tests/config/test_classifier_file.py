@@ -29,7 +29,7 @@ def resolve(folder: Path, text: str = "", environ: dict[str, str] | None = None,
 
 def refusal(folder: Path, **flags: str) -> str:
     with pytest.raises(UsageError) as error:
-        resolve(folder, **flags)
+        resolve(folder, "", {}, **flags)
     return str(error.value)
 
 

@@ -95,7 +95,7 @@ def network() -> nn.Module:
 
 def test_weights_are_loaded_as_they_were_saved(tmp_path: Path) -> None:
     saved, loaded = network(), network()
-    save_model(saved, tmp_path / "weights.safetensors")
+    save_model(saved, str(tmp_path / "weights.safetensors"))
     load_weights(loaded, tmp_path / "weights.safetensors")
     assert all(torch.equal(saved.state_dict()[name], value) for name, value in loaded.state_dict().items())
 
@@ -107,7 +107,7 @@ def test_weights_that_are_shared_are_saved_once_and_not_missed(tmp_path: Path) -
         return nn.Sequential(first, second)
 
     saved, loaded = tied(), tied()
-    save_model(saved, tmp_path / "weights.safetensors")
+    save_model(saved, str(tmp_path / "weights.safetensors"))
     load_weights(loaded, tmp_path / "weights.safetensors")
     assert torch.equal(loaded(torch.ones(1, 3)), saved(torch.ones(1, 3)))
 

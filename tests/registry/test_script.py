@@ -113,7 +113,8 @@ def test_a_classifier_is_trained_or_comes_trained() -> None:
         return ClassifierSpec(name="x", summary="", source="", parameters=NoParameters, **fields)  # type: ignore[arg-type]
 
     for fields in ({"network": print}, {"module": print}):
-        assert check_spec("classifier", spec(**fields))
+        offered = spec(**fields)
+        assert check_spec("classifier", offered) is offered
     with pytest.raises(PluginError, match="has neither of network and module"):
         check_spec("classifier", spec())
     with pytest.raises(PluginError, match="has both of network and module"):
