@@ -24,9 +24,9 @@ DEFAULTS_KEYS = (
     "budget",
     "norm",
 )
-_EITHER_KEYS = ("classifier", "epsilons", "false_positive_rate")
+_EITHER_KEYS = ("classifier", "classifier_weights", "epsilons", "false_positive_rate")
 DATASET_KEYS = (*_EITHER_KEYS, "l2_epsilons")
-SUITE_KEYS = DEFAULTS_KEYS + _EITHER_KEYS
+SUITE_KEYS = DEFAULTS_KEYS + _EITHER_KEYS  # and tables of parameters
 
 Place = Callable[[str], str]
 """Tells where a key was set, such as ``benchmarks.toml: suites.quick.images`` or ``--images``."""
@@ -37,7 +37,8 @@ class Choices:
     """Checked values; names of plugins may still be unknown.
 
     Attributes:
-        dataset, classifier: Names.
+        dataset, classifier: Names; the classifier may be a file.
+        classifier_weights: Path of a file.
         defenses, attacks: Names, not empty.
         epsilons: Normalised decimal texts, ascending; of a data set, those of Linf.
         l2_epsilons: The same of L2.
@@ -57,6 +58,7 @@ class Choices:
 
     dataset: str | None = None
     classifier: str | None = None
+    classifier_weights: str | None = None
     defenses: tuple[str, ...] | None = None
     attacks: tuple[str, ...] | None = None
     epsilons: tuple[str, ...] | None = None
@@ -79,6 +81,7 @@ _CHECKS: Mapping[str, Callable[[object, str], Any]] = MappingProxyType(
     {
         "dataset": checks.text,
         "classifier": checks.text,
+        "classifier_weights": checks.text,
         "defenses": checks.names,
         "attacks": checks.names,
         "epsilons": parse_epsilons,

@@ -73,7 +73,8 @@ def check_spec(kind: Kind, spec: object) -> Spec:
 
     Raises:
         PluginError: If it is of another type, its name is malformed or reserved, its parameters are not a frozen
-            dataclass with a default for every field, or it is an attack without a form or a norm.
+            dataclass with a default for every field, it is a classifier that is to be trained and comes trained, or an
+            attack without a form or a norm.
     """
     if not isinstance(spec, SPEC_TYPES[kind]):
         message = f"{hook_name(kind)} offered {type(spec).__name__} instead of {SPEC_TYPES[kind].__name__}"
@@ -88,6 +89,9 @@ def check_spec(kind: Kind, spec: object) -> Spec:
         _check_parameters(f'{kind} "{spec.name}"', spec.parameters)
     if isinstance(spec, AttackSpec):
         _check_attack(spec)
+    if isinstance(spec, ClassifierSpec) and (spec.network is None) == (spec.module is None):
+        message = f'classifier "{spec.name}" has {"neither" if spec.network is None else "both"} of network and module'
+        raise PluginError(message, "give network for one that robench trains, module for one that comes trained")
     return spec
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from robench.engine.memory import keep_freed_memory
+from robench.engine.prepare import GivenClassifier
 from robench.session.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def train_networks(request: RunRequest, catalog: Catalog, progress: Progress, *,
     keep_freed_memory()
     bench = Workbench(request, catalog, progress)
     classifier = bench.workshop.train_classifier(bench.classifier, retrain=retrain)
-    reports = [_report(classifier)]
+    reports = [] if isinstance(classifier, GivenClassifier) else [_report(classifier)]
     done: set[Path] = set()
     for offer in bench.defenses:
         networks = bench.workshop.train_networks(offer, classifier.module, retrain=retrain)
