@@ -144,6 +144,7 @@ class Workshop:
             threshold=None,
             stochastic=spec.stochastic,
             selecting=spec.selecting,
+            differentiable=spec.differentiable,
         )
         rule, rate, count = None, None, 0
         threshold = self._fit(spec, module)

@@ -22,8 +22,8 @@ SETTINGS = {
     "hopskipjump-reject": Setting(shape=SMALL, parameters={"steps": 2, "evaluations": 30}),
     "forced-class": Setting(shape=SMALL, parameters={"steps": 10, "classes": 2}),
 }
-SLOW = {"mnist"}
-"""Those that take seconds."""
+SLOW = {"mnist", "fashion-mnist", "cifar10"}
+"""Those that have to be read and hashed, where they are."""
 
 BUILT_IN = load_catalog({**os.environ, "ROBENCH_DISABLE_PLUGINS": "1"}).names()
 TOYS: dict[Kind, tuple[str, ...]] = {

@@ -63,8 +63,9 @@ class ClassifierBench(ModelBench[ClassifierSpec[Any]]):
         Raises:
             PluginError: If they are no float32 tensor of shape (N, K), or not finite.
         """
+        asked = module or self.trained.module
         with torch.no_grad(), judging_precision(self.device):
-            logits: object = (module or self.trained.module)(images)
+            logits: object = asked(images)
         return checked(logits, len(images), self.classes)
 
     def loss(self, module: nn.Module) -> float:

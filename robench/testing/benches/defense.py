@@ -94,8 +94,9 @@ class DefenseBench(ModelBench[DefenseSpec[Any]]):
             purpose: Decides the random draws too.
         """
         streams = self.streams(range(len(images)) if rows is None else rows, purpose)
+        asked = deployed or self.deployed
         with torch.no_grad(), judging_precision(self.device):
-            return (deployed or self.deployed).verdict(images, streams)
+            return asked.verdict(images, streams)
 
     def require(self, declared: str) -> None:
         """Stand back from a defense that does not declare something.
