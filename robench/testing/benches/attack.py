@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from robench.api import AttackSpec, NoParameters
 from robench.engine.deploy import BoundTarget
 from robench.engine.plan import Assault, choose_form
 from robench.engine.runner import Runner, pick_references
+from robench.registry.requirements import missing_modules
 from robench.testing.benches.bench import SEED, ModelBench, plain_offer
 from robench.testing.checks.check import NotRun
 from robench.testing.models import TARGETS, Linear, random_corner
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Context = AttackContext[Any] | SweepContext[Any]
     Around = Callable[[Context], AbstractContextManager[object]]
 
-_FORMS = ("run", "sweep")
+_FORMS = ("run", "sweep", "minimal")
 _HOMES = ("plain", "detecting", "stochastic", "selecting")
 _COSTLY = 1000
 """Passes for one image beyond which an attack is tried on fewer images."""
@@ -56,9 +56,9 @@ class AttackBench(ModelBench[AttackSpec[Any]]):
         Raises:
             NotRun: If a module is missing that the attack needs.
         """
-        missing = [install for module, install in self.spec.requires.items() if not importlib.util.find_spec(module)]
+        missing = missing_modules(self.spec)
         if missing:
-            message = f"not installed: {', '.join(missing)}"
+            message = f"it needs {', '.join(missing)}: install {', '.join(missing.values())}"
             raise NotRun(message)
         return super().configure()
 
@@ -94,6 +94,11 @@ class AttackBench(ModelBench[AttackSpec[Any]]):
         """The attack in each of its forms, as a run of adaptive attacks would have them."""
         native = choose_form(self.offer, "native", worst_case=self.spec.effort is not None)
         return [native, choose_form(self.offer, "foolbox")] if self.spec.run and self.spec.sweep else [native]
+
+    @property
+    def ways(self) -> list[tuple[Assault, Norm]]:
+        """The attack in each of its forms, in each norm that it declares."""
+        return [(assault, norm) for assault in self.assaults for norm in self.spec.norms]
 
     def suits(self, target: str) -> bool:
         """Say whether an ensemble would run the attack against a defense."""
@@ -132,6 +137,7 @@ class AttackBench(ModelBench[AttackSpec[Any]]):
         positions: Sequence[int],
         epsilons: Sequence[str],
         *,
+        norm: Norm | None = None,
         around: Around = lambda _: nullcontext(),
         observe: Observe | None = None,
     ) -> Attacked:
@@ -142,6 +148,7 @@ class AttackBench(ModelBench[AttackSpec[Any]]):
             assault: The attack.
             positions: Of the images in the order of a run.
             epsilons: Decimal texts.
+            norm: One that the attack declares; the first of them if None.
             around: Makes what is entered around the plugin's own function, given what that is called with.
             observe: Told of each step of an ascent.
 
@@ -154,6 +161,7 @@ class AttackBench(ModelBench[AttackSpec[Any]]):
             seed=SEED,
             device=self.device,
             rows=100,
+            norm=norm or self.spec.norms[0],
             observe=observe,
         )
         prepared = self.prepared(target) if isinstance(target, str) else target
@@ -161,12 +169,12 @@ class AttackBench(ModelBench[AttackSpec[Any]]):
 
     def corner(self) -> Assault:
         """Return the attack that every other one has to beat."""
-        return Assault(offer=dataclasses.replace(self.offer, spec=CORNER, parameters=NoParameters()), sweeping=False)
+        return Assault(offer=dataclasses.replace(self.offer, spec=CORNER, parameters=NoParameters()), form="plain")
 
-    def epsilon(self, share: float, norm: Norm = "linf") -> str:
+    def epsilon(self, share: float, norm: Norm | None = None) -> str:
         """Return a radius that moves an image as far as this share of [0, 1] at every pixel would."""
         channels, height, width = self.workshop.splits.spec.shape
-        return f"{share if norm == 'linf' else share * (channels * height * width) ** 0.5:.4g}"
+        return f"{share if (norm or self.spec.norms[0]) == 'linf' else share * (channels * height * width) ** 0.5:.4g}"
 
 
 def _surrounded(assault: Assault, around: Around) -> Assault:

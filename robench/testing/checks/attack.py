@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from robench.api import Norm
     from robench.engine.plan import Assault
     from robench.engine.prepare import Prepared
     from robench.testing.benches.attack import AttackBench, Context
@@ -41,9 +42,9 @@ def constructs_its_presets(bench: AttackBench) -> None:
 
 
 def stays_in_the_ball(bench: AttackBench) -> None:
-    """What it returns is finite, in [0, 1] and in the ball, at several epsilons."""
-    for assault in bench.assaults:
-        bench.attack(bench.home, assault, bench.few, [bench.epsilon(share) for share in _SHARES])
+    """What it returns is finite, in [0, 1] and in the ball, at several epsilons and in each norm that it declares."""
+    for assault, norm in bench.ways:
+        bench.attack(bench.home, assault, bench.few, [bench.epsilon(share, norm) for share in _SHARES], norm=norm)
 
 
 def leaves_its_inputs_alone(bench: AttackBench) -> None:
@@ -167,18 +168,19 @@ def reaches_its_goal(bench: AttackBench) -> None:
     """It gets what it is after more often than a random corner of the ball does, or as often if it asks nothing."""
     rejecting = bench.spec.goal == "rejected"
     target, share = ("detecting", _REJECTED) if rejecting else (bench.home, _FAR)
-    for assault in bench.assaults:
+    for assault, norm in bench.ways:
         gradients = bench.linear.gradients
         before = gradients.count
-        won = _reached(bench, target, assault, share)
-        noise = _reached(bench, target, bench.corner(), share)
+        won = _reached(bench, target, assault, share, norm)
+        noise = _reached(bench, target, bench.corner(), share, norm)
         if won > noise:
             continue
         if gradients.count > before or rejecting:
-            message = f"at epsilon {bench.epsilon(share)} it wins {won} of {len(bench.many)} images and noise {noise}"
+            counts = f"{won} of {len(bench.many)} images and noise {noise}"
+            message = f"at {norm} epsilon {bench.epsilon(share, norm)} it wins {counts}"
             raise PluginError(message, "look for the sign of the loss, the size of steps and what is returned")
         # Without gradients a linear model is hard at that radius; but where every image is in the ball, noise wins.
-        won, noise = (_reached(bench, target, item, _EVERYWHERE) for item in (assault, bench.corner()))
+        won, noise = (_reached(bench, target, item, _EVERYWHERE, norm) for item in (assault, bench.corner()))
         if 2 * won < noise:
             message = f"with every image in the ball it wins {won} of {len(bench.many)} images and noise {noise}"
             raise PluginError(message, "an attack that moves no image far enough shows nothing")
@@ -191,7 +193,7 @@ def keeps_its_first_win(bench: AttackBench) -> None:
         raise NotRun(message)
     bench.require_suited("detecting")
     (assault, *_) = bench.assaults
-    if not assault.sweeping:
+    if assault.form != "sweep":
         message = "it does not use the engine's ascent, which keeps wins"
         raise NotRun(message)
     seen: set[int] = set()
@@ -233,9 +235,9 @@ def _bear(bench: AttackBench, target: str) -> None:
         bench.attack(target, assault, bench.few, [bench.epsilon(share) for share in _SHARES[1:]])
 
 
-def _reached(bench: AttackBench, target: str, assault: Assault, share: float) -> int:
+def _reached(bench: AttackBench, target: str, assault: Assault, share: float, norm: Norm) -> int:
     """Count the images on which an attack gets what the plugin is after."""
-    found = bench.attack(target, assault, bench.many, [bench.epsilon(share)])
+    found = bench.attack(target, assault, bench.many, [bench.epsilon(share, norm)], norm=norm)
     return sum(outcome.outcome.value == bench.spec.goal for (outcome,) in found.outcomes)
 
 

@@ -17,6 +17,7 @@ LIES = (
     "takes-its-defaults",
     "constructs-its-presets",
     "stays-in-the-ball",
+    "stays-in-the-ball-2",
     "leaves-its-inputs-alone",
     "leaves-the-model-alone",
     "leaves-global-state-alone",
@@ -40,6 +41,10 @@ def attack(context: AttackContext[Any], *, lie: str) -> Tensor:
     return lying_step(context, lie)
 
 
+def find_nothing(context: AttackContext[NoParameters]) -> Tensor:
+    return context.images
+
+
 def overshoot(context: SweepContext[NoParameters]) -> Tensor:
     from robench_lying._attacks_torch import margin
 
@@ -54,8 +59,13 @@ def robench_attacks() -> Iterable[AttackSpec[Any]]:
             name=lie,
             parameters=WrongDefault if lie == "takes-its-defaults" else NoParameters,
             run=partial(attack, lie=lie),
+            norms=("linf", "l2") if lie == "stays-in-the-ball-2" else ("linf",),
             presets={"standard": {"steps": 3}} if lie == "constructs-its-presets" else {},
         )
         for lie in LIES
     ]
-    return [*plain, make(name="keeps-its-first-win", parameters=NoParameters, sweep=overshoot, effort="quick")]
+    return [
+        *plain,
+        make(name="reaches-its-goal-3", parameters=NoParameters, minimal=find_nothing),
+        make(name="keeps-its-first-win", parameters=NoParameters, sweep=overshoot, effort="quick"),
+    ]
