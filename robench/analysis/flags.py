@@ -66,13 +66,14 @@ def not_run(attack: str, name: str, reason: str) -> Finding:
     return _finding(f"{attack}: {name}", "WARN", "not run", reason, "mend that and diagnose again")
 
 
-def zero_gradient(attack: str, clean: Tally, ends: Tally) -> Finding:
+def zero_gradient(attack: str, clean: Tally, ends: Tally, *, differentiable: bool = True) -> Finding:
     """Judge how many images have no gradient.
 
     Args:
         attack: Name.
         clean: Images as they are, of those that the defense does not answer wrongly.
         ends: End points of the attack, of those that have not won.
+        differentiable: Whether the defense is declared so.
     """
     status = max((clean.status, ends.status), key=("PASS", "WARN", "FAIL").index)
     return _finding(
@@ -82,7 +83,9 @@ def zero_gradient(attack: str, clean: Tally, ends: Tally) -> Finding:
         "there the input gradient is exactly zero or not finite, so the attack does not move"
         if status != "PASS"
         else "every image that stands has a gradient",
-        "attack the parts of the defense (adaptive), or replace what has no gradient by a differentiable stand-in",
+        "attack the parts of the defense (adaptive), or replace what has no gradient by a differentiable stand-in"
+        if differentiable
+        else "it is declared not differentiable: what counts is what attacks without gradients win",
     )
 
 

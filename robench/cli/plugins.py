@@ -9,6 +9,7 @@ import typer
 
 from robench.cli import options
 from robench.cli.context import open_session, stdout_console
+from robench.cli.plugins_check import check_plugins
 from robench.cli.plugins_show import show_plugin
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 plugins_app = typer.Typer(help="Look at the installed plugins.", no_args_is_help=True, rich_markup_mode=None)
 plugins_app.command("show")(show_plugin)
+plugins_app.command("check")(check_plugins)
 
 
 @plugins_app.command("list")

@@ -34,6 +34,7 @@ class Deployed:
         threshold: Scores above it are rejected; None when it never rejects.
         stochastic: Whether the module takes an ``ImageRandom``.
         selecting: Whether the module shows its candidates.
+        differentiable: Whether gradients pass through it, as it declares.
         precision: Number format in which ``module`` computes: ``float32``, except in the search form of a defense.
     """
 
@@ -44,6 +45,7 @@ class Deployed:
     threshold: float | None
     stochastic: bool
     selecting: bool = False
+    differentiable: bool = True
     precision: str = "float32"
 
     def verdict(self, images: Tensor, random: ImageRandom) -> Verdict:

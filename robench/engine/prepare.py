@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -187,6 +188,7 @@ class Workshop:
             threshold=None,
             stochastic=spec.stochastic,
             selecting=spec.selecting,
+            differentiable=spec.differentiable,
         )
         rule, rate, count = None, None, 0
         threshold = self._fit(spec, module)
@@ -245,11 +247,16 @@ class Workshop:
         )
         # Not inference mode: what it makes could never meet autograd again, and a fit may keep what it makes.
         with torch.no_grad(), judging_precision(self.device):
-            return spec.fit(context)
+            threshold = spec.fit(context)
+        if threshold is not None and not (spec.rejecting and math.isfinite(threshold)):
+            message = f"the fit of defense {spec.name} returned the threshold {threshold}"
+            hint = "return a finite number" if spec.rejecting else "declare rejecting=True, or return None"
+            raise PluginError(message, hint)
+        return threshold
 
     def search_form(self, deployed: Deployed, precision: str) -> Deployed:
         """Return what attacks search on: ``search_form`` of a defense, compared on some test images."""
-        images = torch.from_numpy(self.splits.test.images[:_COMPARED]).to(self.device)
+        images = torch.from_numpy(self.splits.test.images[:_COMPARED].copy()).to(self.device)
 
         def random() -> ImageStreams:
             return ImageStreams(range(len(images)), self.device, "compare", self.settings.seed)
@@ -290,4 +297,5 @@ class _Batches:
 
     def __iter__(self) -> Iterator[Tensor]:
         for start in range(0, len(self.split), self._size):
-            yield torch.from_numpy(self.split.images[start : start + self._size]).to(self._device)
+            # A copy: a plugin that writes to its images must not change the data of others.
+            yield torch.from_numpy(self.split.images[start : start + self._size].copy()).to(self._device)

@@ -118,7 +118,8 @@ class AttackDiagnosis:
         clean = Tally(count=dead, of=standing)
         # Where nothing has a gradient the attack has nothing to climb, and most raise an error.
         ends = (0, 0) if dead and dead == standing else count_dead(self._probe, self._tried)
-        return flags.zero_gradient(self.name, clean, Tally(count=ends[0], of=ends[1]))
+        differentiable = self._probe.prepared.deployed.differentiable
+        return flags.zero_gradient(self.name, clean, Tally(count=ends[0], of=ends[1]), differentiable=differentiable)
 
     def _monotone(self) -> Finding:
         outcomes = self._outcomes or self._tried.by_epsilon()

@@ -105,3 +105,10 @@ def test_rough_losses_and_probabilities_warn() -> None:
     assert flags.unstable_loss("pgd", float("nan")).status == "WARN"
     assert flags.probabilities("pgd", True).status == "WARN"
     assert flags.probabilities("pgd", False).status == "PASS"
+
+
+def test_missing_gradient_of_a_defense_that_declares_it_calls_for_other_attacks() -> None:
+    tally = Tally(count=100, of=100)
+    finding = flags.zero_gradient("pgd", tally, tally, differentiable=False)
+    assert finding.status == "FAIL"
+    assert "attacks without gradients" in finding.mend
