@@ -153,6 +153,7 @@ class _Evaluation:
             "attacks": {
                 offer.spec.name: {
                     "knowledge": offer.spec.knowledge,
+                    "goal": offer.spec.goal,
                     "parameters": dict(offer.settings),
                     **offer.origin,
                 }

@@ -36,8 +36,10 @@ def evidence(judged: JudgedFactory, **changes: Any) -> Evidence:
         "worst": worst,
         "critical": critical_epsilons(worst, clean, ()),
         "rejection": np.array([0.03, 0.2, math.inf, 0.0]),
-        "naive": (),
+        "alone": (),
         "members": (),
+        "credit": {},
+        "stochastic": False,
         "findings": (),
         "facts": {},
     }
