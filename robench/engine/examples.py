@@ -79,7 +79,7 @@ class Examples:
             raise ValueError(message)
 
 
-def to_eight_bit(attacked: Tensor, originals: Tensor, epsilon: float) -> Tensor:
+def to_eight_bit(attacked: Tensor, originals: Tensor, epsilon: float | Tensor) -> Tensor:
     """Round images to 8 bits without leaving their balls: each pixel to the nearest k / 255 inside.
 
     Where there is none, which takes an epsilon below 1 / 510, the pixel is the original's, rounded. Data sets that come
@@ -88,7 +88,8 @@ def to_eight_bit(attacked: Tensor, originals: Tensor, epsilon: float) -> Tensor:
     Args:
         attacked: Shape (N, C, H, W), float32, in [0, 1].
         originals: The centres of the balls, of the same shape.
-        epsilon: Radius of the Linf balls, in pixel values; rounding may exceed it by 1e-6, as in judgement.
+        epsilon: Radius of the Linf balls, in pixel values, or one for each, shape (N, 1, 1, 1), float64; rounding may
+            exceed it by 1e-6, as in judgement.
 
     Returns:
         Shape (N, C, H, W), uint8.

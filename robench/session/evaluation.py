@@ -28,8 +28,6 @@ from robench.session.workbench import Workbench
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import nn
 
     from robench.api.records import Cell, RunSummary
@@ -60,7 +58,7 @@ def evaluate(request: RunRequest, catalog: Catalog, command: str, progress: Prog
                 keeper=keeper if request.keep_examples else None,
             )
             complete = filling.fill(evaluation.sweeps, evaluation.failures)
-            evaluation.diagnose(store, run, filling.sweeps)
+            evaluation.diagnose(store, run, filling)
             write_cards(store, summarise_stored(store, run))
         except BaseException:
             store.set_status(run.id, "interrupted")
@@ -119,12 +117,20 @@ class _Evaluation:
         """All cells in the order of the report."""
         return [cell for sweep in self.sweeps for cell in sweep.cells]
 
-    def diagnose(self, store: ResultStore, run: Run, sweeps: Sequence[Sweep]) -> None:
+    def diagnose(self, store: ResultStore, run: Run, filling: Filling) -> None:
         """Diagnose what was found about each defense, unless that was done before."""
         done = store.findings(run.id)
         for offer, prepared in self.prepared:
             if prepared is not None and offer.spec.name not in done:
-                diagnose_evaluation(self.bench, sweeps, prepared, store=store, run=run, progress=self.progress)
+                diagnose_evaluation(
+                    self.bench,
+                    filling.sweeps,
+                    prepared,
+                    store=store,
+                    run=run,
+                    progress=self.progress,
+                    sightings=filling.sightings,
+                )
 
     def _prepare(self, offer: Offer, classifier: nn.Module) -> Prepared | None:
         """Prepare a defense; one that fails in its own code costs its own cells only."""

@@ -183,7 +183,7 @@ def flagged(findings: dict[str, Finding], status: str | None = None) -> set[str]
 def test_an_honest_attack_on_the_undefended_classifier_passes_everything(name: str) -> None:
     findings = diagnose(Plain(), name=name)
     assert flagged(findings) == set(), findings
-    assert len(findings) == 13
+    assert len(findings) == 14
     assert "ablation" not in findings
 
 
@@ -279,7 +279,7 @@ def diagnose_ensemble(place: Probe, attacks: Ensemble) -> dict[str, Finding]:
 def test_an_ensemble_that_searches_well_passes_everything() -> None:
     findings = diagnose_ensemble(probe(Plain()), ensemble("noise", "transfer", "joint"))
     assert flagged(findings) == set(), findings
-    assert len(findings) == 7
+    assert len(findings) == 9
 
 
 def test_an_ensemble_minds_declared_randomness_only() -> None:

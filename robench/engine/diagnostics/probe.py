@@ -69,6 +69,16 @@ class Tried:
         """The slots that stand, in their order."""
         return tuple(slot for slot in self.slots if slot not in self.won)
 
+    @property
+    def wins(self) -> Tried:
+        """The same for the slots that were won."""
+        rows = [row for row, slot in enumerate(self.slots) if slot in self.won]
+        return Tried(
+            slots=tuple(self.slots[row] for row in rows),
+            examples=self.examples[rows],
+            outcomes=tuple(self.outcomes[row] for row in rows),
+        )
+
     def by_epsilon(self) -> dict[str, list[ImageOutcome]]:
         """Return the outcomes by epsilon."""
         found: dict[str, list[ImageOutcome]] = {}
@@ -163,12 +173,14 @@ class Probe:
         )
         return self.judge(slots, found.examples[:, 0], prepared=prepared)
 
-    def judge(self, slots: Sequence[Slot], examples: Tensor, *, prepared: Prepared | None = None) -> Tried:
-        """Put examples, shape (M, C, H, W), one for each slot, to the defense."""
+    def judge(
+        self, slots: Sequence[Slot], examples: Tensor, *, prepared: Prepared | None = None, purpose: str = _PURPOSE
+    ) -> Tried:
+        """Put examples, shape (M, C, H, W), one for each slot, to the defense; another purpose draws afresh."""
         positions = [slot.position for slot in slots]
         outcomes = (
             self.runner().judge(
-                prepared or self.prepared, _PURPOSE, positions, examples[:, None], draws=CONFIRMING_DRAWS
+                prepared or self.prepared, purpose, positions, examples[:, None], draws=CONFIRMING_DRAWS
             )
             if slots
             else ()
