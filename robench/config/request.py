@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import platformdirs
 
-from robench.api.records import ADAPTIVE
+from robench.api.records import ADAPTIVE, REJECTION, WORST_CASE
 from robench.config.checks import invalid, known_name, text
 from robench.config.choices import read_choices
 from robench.config.environment import VARIABLES, choices_from_environment, switch
@@ -17,9 +17,10 @@ from robench.config.file import load_config
 from robench.config.layers import Layer, Layers
 from robench.config.location import packaged_source
 from robench.config.parameters import build_parameters
+from robench.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from robench.api import Effort
     from robench.config.choices import Place
@@ -199,6 +200,8 @@ def resolve_run(
         *(Layer(choices=file.datasets[dataset], place=_in(file, "datasets", dataset)) for file in listed)
     )
     _require_settings(layers, config, dataset, ("classifier", "epsilons") if attacking else ("classifier",))
+    if attacking:
+        _refuse_composites(layers.value("attacks"))
     classifier, defenses, attacks = (
         layers.name("classifier"),
         layers.names("defenses"),
@@ -233,6 +236,17 @@ def resolve_run(
         config_path=config.path,
         config_label=config.label,
     )
+
+
+def _refuse_composites(attacks: Sequence[str]) -> None:
+    """Refuse what is recorded like an attack, but is asked for in another way."""
+    for name, hint in (
+        (REJECTION, f"it comes with --attack {ADAPTIVE} where a defense rejects"),
+        (WORST_CASE, "ask for it with --worst-case"),
+    ):
+        if name in attacks:
+            message = f"{name} is a search over several attacks, not one of them"
+            raise UsageError(message, hint)
 
 
 def _flags(overrides: Overrides) -> Layer:

@@ -134,6 +134,8 @@ def read_examples(path: Path, shape: tuple[int, int, int]) -> tuple[Examples, di
         RobenchError: If the file is truncated, or no file of examples of that shape.
     """
     try:
+        with path.open("rb"):
+            pass  # safetensors calls every file missing that it may not open
         with safe_open(path, framework="pt") as file:
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
             facts = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from robench import __version__
 from robench.api import PluginError, UsageError
 from robench.api.records import Run
+from robench.config.request import DEFAULT_DB
 from robench.engine.calibration import check_rate
 from robench.engine.digests import canonical_json, module_digest
 from robench.engine.memory import keep_freed_memory
@@ -25,6 +26,7 @@ from robench.session.examples import Keeper, examples_folder
 from robench.session.filling import Filling, record
 from robench.session.summaries import summarise_stored
 from robench.session.workbench import Workbench
+from robench.storage.location import Location
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
@@ -194,7 +196,9 @@ class _Evaluation:
             words += ["--attack", attack]
         words += ["--epsilons", ",".join(request.epsilons), "--images", str(request.images)]
         words += ["--seed", str(request.seed), "--profile", request.profile, "--budget", request.budget]
-        return shlex.join([*words, *(["--worst-case"] if request.worst_case else [])])
+        words += ["--worst-case"] if request.worst_case else []
+        words += [] if request.db == DEFAULT_DB else ["--db", Location.parse(request.db).text]  # without password
+        return shlex.join(words)
 
     def _describe(self, offer: Offer, prepared: Prepared | None) -> dict[str, object]:
         described: dict[str, object] = {"parameters": dict(offer.settings), **offer.origin}
