@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robench.analysis.calibrated import certified_rate
-from robench.analysis.evidence import LENIENT, MEDIAN, STRICT, measure
+from robench.analysis.evidence import LENIENT, MEDIAN, STRICT, imply_at_half, measure
 from robench.analysis.judged import aligned
 from robench.analysis.mcnemar import Discordance
 from robench.api.records import NORM_LABELS, Card
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from robench.analysis.evidence import Evidence
-    from robench.api.records import CellCounts, Finding, Metric, Run
+    from robench.api.records import Finding, Metric, Run
 
 _SHOWN = 3
 """Epsilons of which a line speaks: the first, the middle and the last."""
 _DIGITS = 12
 _SURE = 0.05
+_CHANGES = {"doubling": "2x effort", "restarts": "2x restarts", "rounding": "8-bit rounding"}
+"""Diagnostics that measure a change, and what the card calls them."""
 _TEST_RATE = "false-positive rate, test"
 
 
@@ -52,7 +54,7 @@ def build_card(
         ("ROBUST", _robust(evidence, known, shown)),
         ("STRATA", _strata(known, shown)),
         ("NAIVE", _naive(evidence, known)),
-        ("WINS", _wins(evidence.members)),
+        ("WINS", _wins(evidence)),
         ("DIAG", _diagnostics(evidence.findings)),
         ("STABLE", _stability(evidence, shown)),
         ("CONTEXT", _context(evidence, against, baseline)),
@@ -153,9 +155,10 @@ def _strata(known: Mapping[tuple[str, str], Metric], shown: Sequence[str]) -> st
 
 
 def _naive(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str:
-    if not evidence.naive:
+    naive = [count for count in evidence.alone if count.cell.knowledge in {"naive", "oblivious"}]
+    if not naive:
         return "no naive attack was run on its own"
-    worst = min(evidence.naive, key=lambda count: (count.n - count.fooled) / count.n)
+    worst = min(naive, key=lambda count: (count.n - count.fooled) / count.n)
     accuracy = (worst.n - worst.fooled) / worst.n
     text = (
         f"worst in aggregate {100 * accuracy:.1f} ({worst.cell.attack}, eps {worst.cell.epsilon}), rejection is right"
@@ -172,15 +175,19 @@ def _naive(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str:
     return text
 
 
-def _wins(members: Sequence[CellCounts]) -> str:
-    attacks = list(dict.fromkeys(count.cell.attack for count in members))
-    parts = []
-    for attack in attacks:
-        own = [count for count in members if count.cell.attack == attack]
+def _wins(evidence: Evidence) -> str:
+    counts, parts = [*evidence.alone, *evidence.members], []
+    for attack in dict.fromkeys(count.cell.attack for count in counts):
+        own = [count for count in counts if count.cell.attack == attack]
         tried, won = sum(count.n for count in own), sum(count.wrong for count in own)
         seconds, queries = sum(count.seconds for count in own), sum(count.queries for count in own)
-        parts.append(f"{attack} {won}/{tried} ({queries:,} queries, {seconds:.1f} s)")
-    return f"won/tried, images at each eps, cheap first: {'; '.join(parts)}" if parts else "no ensemble was run"
+        credit = evidence.credit.get(attack)
+        only = f": alone {credit.alone}, first {credit.first}" if credit else ", of one draw each"
+        parts.append(f"{attack} {won}/{tried}{only} ({queries:,} queries, {seconds:.1f} s)")
+    if not parts:
+        return "no attack was run"
+    words = "alone: all others tried in vain; first: nobody else won, but some were spared the image"
+    return f"won/tried, images at each eps; {words}: {'; '.join(parts)}"
 
 
 def _diagnostics(findings: Sequence[Finding]) -> str:
@@ -196,7 +203,7 @@ def _diagnostics(findings: Sequence[Finding]) -> str:
 
 
 def _stability(evidence: Evidence, shown: Sequence[str]) -> str:
-    parts = [f"{finding.name}: {finding.number}" for finding in evidence.findings if finding.name.endswith("doubling")]
+    parts = [_measured(evidence.findings, name, label) for name, label in _CHANGES.items()]
     threshold = evidence.facts.get("threshold")
     if isinstance(threshold, float) and evidence.clean.score is not None:
         for change in (0.9, 1.1):
@@ -205,15 +212,31 @@ def _stability(evidence: Evidence, shown: Sequence[str]) -> str:
                 for epsilon in shown
             )
             parts.append(f"threshold x{change:g}, attacked for the old one: {moved}")
-    shares = [evidence.worst[epsilon] for epsilon in shown]
-    if any(bool(((one.fooled > 0) & (one.fooled < 1)).any()) for one in shares):
-        majority = " | ".join(f"{100 * float((~one.wrong).mean()):.1f}" for one in shares)
+    if evidence.stochastic:
+        parts.append(_measured(evidence.findings, "redraw", "latent redraw"))
+        majority = " | ".join(f"{100 * float((~evidence.worst[epsilon].wrong).mean()):.1f}" for epsilon in shown)
         parts.append(f"by most draws instead of their mean: {majority}")
-    parts.append("8-bit rounding: not measured (run --keep-examples, then robench replay)")
     return "; ".join(parts)
 
 
+def _measured(findings: Sequence[Finding], name: str, label: str) -> str:
+    """Return what the diagnostics of this name measured, each attack's."""
+    split = [(finding, *finding.name.partition(": ")[::2]) for finding in findings]
+    numbers = [f"{attack} {finding.number}" for finding, attack, own in split if own == name]
+    return f"{label}: {', '.join(numbers) or 'not run'}"
+
+
 def _context(evidence: Evidence, against: Mapping[str, Discordance], baseline: Evidence | None) -> str:
+    compared, implied = _compared(evidence, against, baseline), imply_at_half(evidence)
+    if implied is None:
+        return compared
+    if implied.epsilon in evidence.worst:
+        return f"{compared}; at half the largest eps, {implied.epsilon}: strict {100 * implied.most:.1f}"
+    bounds = f"at least {100 * implied.least:.1f}, at most {100 * implied.most:.1f}"
+    return f"{compared}; implied at half the largest eps, {implied.epsilon}, not evaluated: strict {bounds}"
+
+
+def _compared(evidence: Evidence, against: Mapping[str, Discordance], baseline: Evidence | None) -> str:
     if baseline is None:
         return "this is the baseline" if evidence.defense == "none" else "the undefended classifier was not evaluated"
     words = {0: "no difference shown", 1: "MORE robust", -1: "LESS robust"}
@@ -254,9 +277,10 @@ def _verdict(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str
     if failed and any(bounds.values()):
         return f"UNRELIABLE: {', '.join(failed)}"
     if largest is None:
-        return "clean images only"
+        return "nothing is bounded: no attack was after a wrong answer"
     told = ", ".join(f"{100 * bounds[epsilon]:.1f} % at eps {epsilon}" for epsilon in _some(tuple(evidence.worst)))
-    who = "upper bound only" if adaptive else f"upper bound only, of attacks that are {evidence.knowledge}"
+    names = ", ".join(dict.fromkeys(count.cell.attack for count in evidence.alone))
+    who = "upper bound only" if adaptive else f"upper bound only, by {names} ({evidence.knowledge})"
     return f"{who}: at most {told}"
 
 

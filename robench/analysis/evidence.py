@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from robench.analysis.credit import Credit
     from robench.analysis.estimate import Estimate
     from robench.analysis.judged import Judged
     from robench.api.records import CellCounts, Finding, Win
@@ -55,8 +57,10 @@ class Evidence:
             the clean image is wrong, infinity where nothing won.
         rejection: Shape (n,), float64, of the same images: the smallest epsilon at which one was seen to be rejected;
             None where nobody looked.
-        naive: Attacks that do not know the defense, one count for each epsilon.
+        alone: Attacks that ran on their own, one count for each epsilon.
         members: What the attacks of the ensemble were tried on.
+        credit: What each attack won, on its own or as a member, by name.
+        stochastic: Whether the defense may answer the same image differently.
         findings: Of diagnostics.
         facts: What the run's details say of the defense.
     """
@@ -68,8 +72,10 @@ class Evidence:
     worst: Mapping[str, Judged]
     critical: NDArray[np.float64]
     rejection: NDArray[np.float64] | None
-    naive: Sequence[CellCounts]
+    alone: Sequence[CellCounts]
     members: Sequence[CellCounts]
+    credit: Mapping[str, Credit]
+    stochastic: bool
     findings: Sequence[Finding]
     facts: Mapping[str, object]
 
@@ -110,6 +116,40 @@ def rejection_radii(judged: Mapping[str, Judged], clean: Judged) -> NDArray[np.f
     for epsilon, one in judged.items():
         radius = np.where(one.rejected, np.minimum(radius, float(epsilon)), radius)
     return radius
+
+
+@dataclass(frozen=True, kw_only=True)
+class Implied:
+    """What is known of strict robust accuracy at an epsilon that need not have been evaluated.
+
+    Attributes:
+        epsilon: Decimal text.
+        least: In [0, 1]: whatever withstands a larger ball withstands this one. The images that no attack has won at
+            the next epsilon that was evaluated.
+        most: In [0, 1]: those that no attack has won at this or a smaller epsilon; equal to ``least`` where this one
+            was evaluated.
+    """
+
+    epsilon: str
+    least: float
+    most: float
+
+
+def imply_at_half(evidence: Evidence) -> Implied | None:
+    """Say what is known at half the largest epsilon; None without any."""
+    if not evidence.worst:
+        return None
+    known = sorted(evidence.worst, key=Decimal)
+    half = Decimal(known[-1]) / 2
+    above = next(epsilon for epsilon in known if Decimal(epsilon) >= half)
+    below = next((evidence.worst[epsilon] for epsilon in reversed(known) if Decimal(epsilon) <= half), None)
+    text = f"{half.normalize():f}"
+    # A win of another run may lie between two epsilons of this one.
+    reached = worst_case(below or _harmless(evidence.clean), evidence.critical, text, stochastic=evidence.stochastic)
+    most = strict_robust_accuracy(evidence.clean, reached).value
+    # A single draw of a stochastic defense may say more of a small ball than is known of a larger one.
+    least = min(most, strict_robust_accuracy(evidence.clean, evidence.worst[above]).value)
+    return Implied(epsilon=text, least=least, most=most)
 
 
 def measure(evidence: Evidence) -> tuple[Metric, ...]:

@@ -30,6 +30,8 @@ _RISE = 0.05
 _CHANGE = 0.1
 """Relative change of the loss under noise beyond which gradients say little: Pintor et al. (2022)."""
 _SIGNIFICANT = 0.05
+_LUCK = 0.1
+"""Fall of the share of fooled draws beyond luck: twice the deviation of five draws each of ten images, mostly won."""
 
 _SOUND = "nothing is wrong here"
 
@@ -151,7 +153,7 @@ def incomplete(attack: str, rise: float | None, more: Tally | None) -> Finding:
     harmless = more is not None and more.count == 0
     meaning = "the attack had come to an end"
     if rises:
-        meaning = "the loss still rose, but twice the effort wins nothing more" if harmless else "the loss still rose"
+        meaning = "the loss still rose, but twice the effort changes nothing" if harmless else "the loss still rose"
     return _finding(
         f"{attack}: incomplete",
         "WARN" if rises and not harmless else "PASS",
@@ -161,15 +163,56 @@ def incomplete(attack: str, rise: float | None, more: Tally | None) -> Finding:
     )
 
 
-def doubling(attack: str, what: str, more: Tally) -> Finding:
+def doubling(attack: str, what: str, more: Tally, *, name: str = "doubling") -> Finding:
     """Judge how many more images twice the effort wins.
+
+    An image that the rest of the evaluation has won does not count: more effort would change nothing that is said.
 
     Args:
         attack: Name.
         what: Was doubled.
         more: Images won only so, of those that stood.
+        name: ``doubling``, or ``restarts`` where the number of starts was doubled.
     """
-    return _counted(attack, "doubling", more, f"twice the {what} win more", f"double the {what} until nothing changes")
+    return _finding(
+        f"{attack}: {name}",
+        more.status,
+        f"{more} more by twice the {what}",
+        f"twice the {what} win more" if more.count else "",
+        f"double the {what} until nothing changes",
+    )
+
+
+def rounding(attack: str, vanished: Tally) -> Finding:
+    """Judge how many wins vanish in 8 bits: a WARN where others FAIL, for the ball holds all real numbers."""
+    kept = Tally(count=vanished.of - vanished.count, of=vanished.of)
+    many = vanished.status == "FAIL"
+    return _finding(
+        f"{attack}: rounding",
+        "WARN" if many else "PASS",
+        f"{kept} wins survive" if vanished.of else "nothing is won",
+        "wins vanish when pixels are rounded to 8 bits, so no image file holds them" if many else "",
+        "attack with a margin, or judge images of 8 bits (robench replay --form 8-bit)",
+    )
+
+
+def redraw(attack: str, before: float, after: float, n: int) -> Finding:
+    """Judge whether what fools a stochastic defense goes on fooling it: a WARN if it falls by more than luck.
+
+    Args:
+        attack: Name.
+        before: Mean share of the draws on which the images were judged that were fooled, in [0, 1].
+        after: The same on fresh draws.
+        n: Number of images.
+    """
+    lucky = before - after > _LUCK
+    return _finding(
+        f"{attack}: redraw",
+        "WARN" if lucky else "PASS",
+        f"{100 * before:.0f} % of draws fooled, {100 * after:.0f} % of fresh ones (n {n})" if n else "nothing is won",
+        "part of the wins was luck" if lucky else "",
+        "judge on more draws",
+    )
 
 
 def unbounded(attack: str, lost: Tally, epsilon: str = "1") -> Finding:

@@ -74,10 +74,11 @@ def _conclusion(row: "ComparedEpsilon", found: "DefenseComparison") -> str:
 
 def _rates(found: "DefenseComparison") -> str:
     rates = found.rates
-    nominal = "" if rates.nominal is None else f" (nominal {100 * rates.nominal:g} %)"
+    nominal = f" (nominal {100 * rates.nominal:g} % each)" if rates.nominal is not None and not rates.rules else ""
     counted = (
         f"of {rates.n:,} clean images, {found.first} alone rejects {rates.only_first} and {found.second} alone "
         f"{rates.only_second} (p = {rates.p:.2g})"
     )
-    finding = "show no difference" if rates.matched else f"do NOT match: {'; '.join(rates.reasons)}"
-    return f"false-positive rates{nominal} {finding}; {counted}"
+    measured = f"{rates.more} rejects more" if rates.more else "no difference shown"
+    rules = f"NOT set by one rule, {rates.rules}; measured: " if rates.rules else ""
+    return f"false-positive rates{nominal}: {rules}{measured}; {counted}"

@@ -69,7 +69,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except Stopped as stopped:
         command = shlex.join(["robench", *sys.argv[1:]])
-        sys.stderr.write(f"\nstopped; what was finished is stored. To go on: {command}\n")
+        sys.stderr.write(f"\nstopped; nothing that was stored is lost. To go on: {command}\n")
         sys.exit(stopped.exit_code)
     except BrokenPipeError:
         # Whoever read our output has gone. Python would complain once more when it flushes at exit.

@@ -22,6 +22,18 @@ def _whole_number(flag: str, text: str) -> OptionInfo:
     return typer.Option(flag, parser=parse, metavar="N", help=text)  # type: ignore[no-any-return]
 
 
+def path(flag: str, metavar: str, text: str) -> OptionInfo:
+    """Return an option for a path. An empty one is refused: it would mean the current folder, or nothing at all."""
+
+    def parse(value: str) -> Path:
+        if not value:
+            message = f"{flag}: is empty"
+            raise UsageError(message, "name a path, or leave it out")
+        return Path(value)
+
+    return typer.Option(flag, parser=parse, metavar=metavar, help=text)  # type: ignore[no-any-return]
+
+
 Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="Data set.")]
 Classifier = Annotated[
     str | None,
@@ -52,13 +64,9 @@ Profile = Annotated[
     str | None, typer.Option("--profile", metavar="NAME", help="Architectures and training: quick or paper.")
 ]
 Suite = Annotated[str | None, typer.Option("--suite", metavar="NAME", help="Suite of benchmarks.toml.")]
-Config = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="benchmarks.toml to use; searched upward by default.")
-]
+Config = Annotated[Path | None, path("--config", "FILE", "benchmarks.toml to use; searched upward by default.")]
 Db = Annotated[str | None, typer.Option("--db", metavar="PATH", help="Result store (default: ./robench.db).")]
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="FOLDER", help="Read data sets from here and nowhere else.")
-]
+DataDir = Annotated[Path | None, path("--data-dir", "FOLDER", "Read data sets from here and nowhere else.")]
 Engine = Annotated[
     str | None,
     typer.Option("--engine", metavar="NAME", help="native, or foolbox for attacks as that library runs them."),
@@ -87,7 +95,7 @@ KeepExamples = Annotated[
 BatchSize = Annotated[int | None, _whole_number("--batch-size", "Images attacked together; tried out by default.")]
 Trace = Annotated[
     Path | None,
-    typer.Option("--trace", metavar="FOLDER", help="Write where the time goes: trace.json for a browser, time.json."),
+    path("--trace", "FOLDER", "Write where the time goes: trace.json for a browser, time.json."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]

@@ -14,16 +14,19 @@ def report(
         str | None, typer.Option("--run", metavar="ID", help="Beginning of a run's id (default: the newest).")
     ] = None,
     form: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="table, json, csv or markdown.", show_default=True)
-    ] = "table",
+        str | None, typer.Option("--format", metavar="NAME", help="table (default), json, csv or markdown.")
+    ] = None,
     json: options.Json = False,
     db: options.Db = None,
 ) -> None:
     """Show a stored run."""
     from robench.report.formats import FORMATS
 
-    if form not in FORMATS:
+    if form is not None and form not in FORMATS:
         message = f'--format: unknown format "{form}"'
         raise UsageError(message, f"choose one of {', '.join(FORMATS)}")
+    if json and form not in {None, "json"}:
+        message = f"--json and --format {form} ask for two formats"
+        raise UsageError(message, "leave one of them out")
     session = open_session()
-    print_report(session.summary(session.paths(db=db).db, run), "json" if json else form)
+    print_report(session.summary(session.paths(db=db).db, run), "json" if json else form or "table")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from robench.config.checks import invalid, shown
 from robench.config.choices import Choices, read_choices
+from robench.errors import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,16 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+OTHERS = (
+    "ROBENCH_CACHE",
+    "ROBENCH_CONFIG",
+    "ROBENCH_DATA",
+    "ROBENCH_DB",
+    "ROBENCH_DISABLE_PLUGINS",
+    "ROBENCH_OFFLINE",
+)
+"""Variables that are read where they count."""
+
 _INTEGERS = frozenset({"images", "seed", "batch_size"})
 _SWITCHES = frozenset({"worst_case"})
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,30}")
@@ -47,6 +58,13 @@ def choices_from_environment(environ: Mapping[str, str]) -> Choices:
         if text:
             values[key] = _value(environ, key, variable, text)
     return read_choices(values, VARIABLES.__getitem__, VARIABLES)
+
+
+def strangers(environ: Mapping[str, str]) -> str:
+    """Say which variables look like robench's and are none: a misspelt one would have no effect; empty for none."""
+    known = (*VARIABLES.values(), *OTHERS)
+    unknown = sorted(name for name in environ if name.startswith("ROBENCH_") and name not in known)
+    return ", ".join(f"{name} is no variable of robench ({suggestion(name, known)})" for name in unknown)
 
 
 def _value(environ: Mapping[str, str], key: str, variable: str, text: str) -> object:

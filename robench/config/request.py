@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import platformdirs
 
-from robench.api.records import ADAPTIVE
+from robench.api.records import ADAPTIVE, REJECTION, WORST_CASE
 from robench.config.checks import invalid, known_name, text
 from robench.config.choices import read_choices
 from robench.config.classifier_file import find_classifier
@@ -20,9 +20,10 @@ from robench.config.layers import Layer, Layers
 from robench.config.location import packaged_source
 from robench.config.parameters import build_parameters
 from robench.config.settings import place_of, read_settings
+from robench.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from robench.api import Effort, Norm
     from robench.config.choices import Choices, Place
@@ -219,6 +220,7 @@ def resolve_run(
     radii = "epsilons" if norm == "linf" or given else "l2_epsilons"
     _require_settings(layers, config, dataset, ("classifier", radii) if attacking else ("classifier",))
     if attacking:
+        _refuse_composites(layers.value("attacks"))
         _require_same_norm(layers, suite, norm)
         check_radii(layers.value(radii), norm, layers.place(radii))
     classifier, classifier_file = find_classifier(layers)
@@ -258,6 +260,17 @@ def resolve_run(
         config_path=config.path,
         config_label=config.label,
     )
+
+
+def _refuse_composites(attacks: Sequence[str]) -> None:
+    """Refuse what is recorded like an attack, but is asked for in another way."""
+    for name, hint in (
+        (REJECTION, f"it comes with --attack {ADAPTIVE} where a defense rejects"),
+        (WORST_CASE, "ask for it with --worst-case"),
+    ):
+        if name in attacks:
+            message = f"{name} is a search over several attacks, not one of them"
+            raise UsageError(message, hint)
 
 
 def _flags(overrides: Overrides) -> Layer:

@@ -85,7 +85,7 @@ class Examples:
             raise ValueError(message)
 
 
-def to_eight_bit(attacked: Tensor, originals: Tensor, epsilon: float, norm: Norm = "linf") -> Tensor:
+def to_eight_bit(attacked: Tensor, originals: Tensor, epsilon: float | Tensor, norm: Norm = "linf") -> Tensor:
     """Round images to 8 bits without leaving their balls.
 
     In Linf each pixel goes to the nearest k / 255 inside. In L2 each goes to the nearest k / 255; where the image then
@@ -98,25 +98,27 @@ def to_eight_bit(attacked: Tensor, originals: Tensor, epsilon: float, norm: Norm
     Args:
         attacked: Shape (N, C, H, W), float32, in [0, 1].
         originals: The centres of the balls, of the same shape.
-        epsilon: Radius of the balls, in pixel values; rounding may exceed it by as little as in judgement.
+        epsilon: Radius of the balls, in pixel values, or one for each, shape (N, 1, 1, 1), float64; rounding may
+            exceed it by as little as in judgement.
         norm: Of the balls.
 
     Returns:
         Shape (N, C, H, W), uint8.
     """
-    centres, radius = originals.double(), torch.full((1,), epsilon, dtype=torch.float64, device=originals.device)
-    reach = float(radius + BALLS[norm].tolerance(radius, originals[0].numel()))
+    centres = originals.double()
+    radius = torch.as_tensor(epsilon, dtype=torch.float64, device=originals.device).view(-1, 1, 1, 1)
+    reach = radius + BALLS[norm].tolerance(radius, originals[0].numel())
     return (_round_in_cube if norm == "linf" else _round_in_sphere)(attacked.double(), centres, reach)
 
 
-def _round_in_cube(attacked: Tensor, centres: Tensor, reach: float) -> Tensor:
+def _round_in_cube(attacked: Tensor, centres: Tensor, reach: Tensor) -> Tensor:
     lowest = (_WHITE * (centres - reach)).ceil().clamp(0, _WHITE)
     highest = (_WHITE * (centres + reach)).floor().clamp(0, _WHITE)
     nearest = torch.minimum(torch.maximum((_WHITE * attacked).round(), lowest), highest)
     return torch.where(lowest <= highest, nearest, (_WHITE * centres).round()).to(torch.uint8)
 
 
-def _round_in_sphere(attacked: Tensor, centres: Tensor, reach: float) -> Tensor:
+def _round_in_sphere(attacked: Tensor, centres: Tensor, reach: Tensor) -> Tensor:
     wanted, middle = (_WHITE * attacked).flatten(1), (_WHITE * centres).flatten(1)
     nearest, inward = wanted.round(), torch.where(wanted > middle, wanted.floor(), wanted.ceil())
     gain = ((nearest - middle).square() - (inward - middle).square()).clamp_min(0)
@@ -124,7 +126,7 @@ def _round_in_sphere(attacked: Tensor, centres: Tensor, reach: float) -> Tensor:
     total = (nearest - middle).square().sum(1, keepdim=True) - torch.cat(
         [torch.zeros_like(gain[:, :1]), gains], dim=1
     ).cumsum(1)
-    limit = (_WHITE * reach) ** 2
+    limit = (_WHITE * reach).square().flatten(1)
     turned = torch.zeros_like(gain).scatter_(1, order, (total[:, :-1] > limit).double()) > 0
     rounded = torch.where(turned & (gain > 0), inward, nearest)
     outside = (rounded - middle).square().sum(1, keepdim=True) > limit
@@ -164,6 +166,8 @@ def read_examples(path: Path, shape: tuple[int, int, int]) -> tuple[Examples, di
         RobenchError: If the file is truncated, or no file of examples of that shape.
     """
     try:
+        with path.open("rb"):
+            pass  # safetensors calls every file missing that it may not open
         with safe_open(path, framework="pt") as file:
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
             facts = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from robench.api import ImageRandom, Norm
     from robench.engine.deploy import Deployed
 
+_KINDS = (Outcome.WRONG, Outcome.REJECTED, Outcome.CORRECT)
+
 
 def check_admissible(attack: str, attacked: object, originals: Tensor, radius: Tensor, norm: Norm = "linf") -> Tensor:
     """Return the attacked images if the attack kept to the rules.
@@ -85,8 +87,9 @@ def judge(
         answers = [_ask(deployed, images, labels, random) for _ in range(draws)]
     wrong = torch.stack([answer[0] for answer in answers]).sum(0)
     rejected = torch.stack([answer[1] for answer in answers]).sum(0)
-    outcome = torch.where(2 * wrong > draws, 0, torch.where(rejected > draws - wrong - rejected, 1, 2))
-    names = (Outcome.WRONG, Outcome.REJECTED, Outcome.CORRECT)
+    counts = zip(wrong.tolist(), rejected.tolist(), strict=True)
+    ends = [Outcome.of_draws(draws, wrongly, rejecting) for wrongly, rejecting in counts]
+    outcome = torch.tensor([_KINDS.index(end) for end in ends], device=images.device)
     # Each answer as the number of its outcome; the first that equals the outcome speaks for it.
     kinds = torch.stack([torch.where(answer[0], 0, torch.where(answer[1], 1, 2)) for answer in answers])
     speaker = (kinds == outcome).to(torch.int8).argmax(0)
@@ -101,7 +104,7 @@ def judge(
         indices,
         labels.tolist(),
         predictions.tolist(),
-        outcome.tolist(),
+        ends,
         scores,
         wrong.tolist(),
         rejected.tolist(),
@@ -113,13 +116,13 @@ def judge(
             image=image,
             label=label,
             prediction=prediction,
-            outcome=names[number],
+            outcome=end,
             score=score,
             draws=draws,
             draws_wrong=wrongly,
             draws_rejected=rejecting,
         )
-        for position, image, label, prediction, number, score, wrongly, rejecting in rows
+        for position, image, label, prediction, end, score, wrongly, rejecting in rows
     )
 
 

@@ -30,7 +30,10 @@ def print_listing(console: Console, headers: Sequence[str], rows: Sequence[Seque
         if len(row) != len(headers):
             message = f"a row of {len(row)} cells under {len(headers)} headers: {row}"
             raise ValueError(message)
-    print_table(console, new_table(console, headers, rows))
+    table = new_table(console, headers, rows)
+    if console.is_terminal:
+        _narrow(console, table)
+    print_table(console, table)
 
 
 def new_table(console: Console, headers: Sequence[str], rows: Sequence[Sequence[str]], *, leading: int = 0) -> Table:
@@ -69,6 +72,30 @@ def print_table(console: Console, table: Table) -> None:
     width = console.width if console.is_terminal else natural_width(console, table)
     lines = console.render(table, console.options.update_width(width))
     console.print(Segments(lines), end="", crop=False)
+
+
+def _narrow(console: Console, table: Table) -> None:
+    """Make the widest columns of a table narrower until it fits, but none narrower than its longest word.
+
+    Left alone, rich goes on until words break in columns that have but one word.
+    """
+    from rich.measure import Measurement
+
+    unlimited = console.options.update_width(1_000_000)
+    sizes = [
+        [Measurement.get(console, unlimited, cell) for cell in (column.header, *column.cells)]
+        for column in table.columns
+    ]
+    least = [max(size.minimum for size in column) for column in sizes]
+    widths = [max(size.maximum for size in column) for column in sizes]
+    excess = natural_width(console, table) - console.width
+    if not 0 < excess <= sum(widths) - sum(least):
+        return  # it fits, or rich has to break words
+    for _ in range(excess):
+        able = [place for place, width in enumerate(widths) if width > least[place]]
+        widths[max(able, key=widths.__getitem__)] -= 1
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width = width
 
 
 def natural_width(console: Console, table: Table) -> int:

@@ -37,7 +37,8 @@ def to_markdown(summary: RunSummary) -> str:
 
 def _card(card: Card) -> str:
     title = f"**Evaluation card of {_escape(card.defense)}: {_escape(card.verdict)}**"
-    return "\n".join([title, "", *(f"1. {name}: {_escape(text)}" for name, text in card.lines)])
+    lines = (f"{number}. {name}: {_escape(text)}" for number, (name, text) in enumerate(card.lines, start=1))
+    return "\n".join([title, "", *lines])
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from robench.report.listing import natural_width, new_table, plain, print_table
@@ -44,7 +45,7 @@ def print_summary(summary: RunSummary, console: Console) -> None:
         console.print()
         _print_line(console, f"evaluation card of {card.defense}: {card.verdict}", "bold")
         for number, (name, text) in enumerate(card.lines, start=1):
-            _print_line(console, f"{number:2} {name:<{_NAME_WIDTH}} {text}", "")
+            _print_line(console, f"{number:2} {name:<{_NAME_WIDTH}} {text}", "", indent=_NAME_WIDTH + 4)
 
 
 def to_text(summary: RunSummary) -> str:
@@ -63,7 +64,10 @@ def to_text(summary: RunSummary) -> str:
     return text.getvalue()
 
 
-def _print_line(console: Console, text: str, style: str) -> None:
+def _print_line(console: Console, text: str, style: str, indent: int = 0) -> None:
+    """Print a text; a terminal wraps it, and indents all lines but the first where it has the room."""
+    if console.is_terminal and indent < console.width // 2:
+        text = fill(text, console.width, subsequent_indent=" " * indent, break_on_hyphens=False)
     console.print(plain(console, text, style), soft_wrap=not console.is_terminal)
 
 

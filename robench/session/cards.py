@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from robench.analysis.card import build_card
+from robench.analysis.credit import assign_credit
 from robench.analysis.evidence import Evidence, critical_epsilons, rejection_radii, worst_case
 from robench.analysis.judged import Judged
 from robench.api.records import ADAPTIVE, CLEAN, COMPOSITES, REJECTION, WORST_CASE
@@ -15,6 +16,7 @@ from robench.session.workbench import BASELINE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from robench.analysis.credit import Credit
     from robench.api.records import Card, CellCounts, Finding, RunSummary
     from robench.storage.store import ResultStore
 
@@ -29,7 +31,9 @@ def write_cards(store: ResultStore, summary: RunSummary) -> tuple[Card, ...]:
         summary: Of the run.
     """
     run = summary.run
-    counts, members = store.counts(run.id), store.member_counts(run.id)
+    members, aims = store.member_counts(run.id), _aims(summary.details)
+    # An attack that wants an image rejected bounds nothing when it fails to fool.
+    counts = [count for count in store.counts(run.id) if aims.get(count.cell.attack, "wrong") == "wrong"]
     findings = store.findings(run.id)
     evidence = {}
     for defense in summary.defenses:
@@ -80,11 +84,9 @@ def _gather(
         attacked, clean, store.lowest_wins(cell.subject, norm, [int(image) for image in clean.image])
     )
     rejection = judged(REJECTION)
-    naive = [
-        count
-        for attack, found in by_attack.items()
-        for count in found.values()
-        if attack not in COMPOSITES and count.cell.knowledge in {"naive", "oblivious"}
+    ours = [count for count in members if count.cell.ensemble == _ensemble(by_attack, chief)]
+    alone = [
+        count for attack, found in by_attack.items() if attack not in {CLEAN, *COMPOSITES} for count in found.values()
     ]
     return Evidence(
         defense=cell.defense,
@@ -94,11 +96,26 @@ def _gather(
         worst={text: worst_case(one, critical, text, stochastic=cell.stochastic) for text, one in attacked.items()},
         critical=critical,
         rejection=rejection_radii(rejection, clean) if rejection else None,
-        naive=naive,
-        members=[count for count in members if count.cell.ensemble == _ensemble(by_attack, chief)],
+        alone=alone,
+        members=ours,
+        credit=_credit(store, run, [*alone, *ours]),
+        stochastic=cell.stochastic,
         findings=findings,
         facts=facts,
     )
+
+
+def _credit(store: ResultStore, run: str, counts: Sequence[CellCounts]) -> dict[str, Credit]:
+    """Say what each attack won, and what nobody else did."""
+    attempts: dict[str, dict[str, Judged]] = {}
+    for count in counts:
+        cell = count.cell
+        # What was judged on one draw may have been luck, so it is no win over a stochastic defense.
+        if not cell.stochastic or cell.knowledge == "adaptive":
+            known = attempts.setdefault(cell.attack, {})
+            if cell.epsilon not in known:  # on its own it was tried on every image, as a member not
+                known[cell.epsilon] = Judged.of(store.outcomes(run, cell.key))
+    return assign_credit(attempts)
 
 
 def _chief(by_attack: Mapping[str, object]) -> str:
@@ -125,6 +142,14 @@ def _weakest(store: ResultStore, run: str, by_attack: Mapping[str, Mapping[str, 
             if text not in least or count.fooled > least[text].fooled:
                 least[text] = count
     return {text: Judged.of(store.outcomes(run, least[text].cell.key)) for text in sorted(least, key=float)}
+
+
+def _aims(details: Mapping[str, object]) -> dict[str, object]:
+    """Return what each attack is after, by its name; runs of an older robench do not say."""
+    attacks = details.get("attacks")
+    if not isinstance(attacks, dict):
+        return {}
+    return {name: own.get("goal", "wrong") for name, own in attacks.items() if isinstance(own, dict)}
 
 
 def _facts(details: Mapping[str, object], defense: str) -> Mapping[str, object]:

@@ -28,7 +28,8 @@ class ComparedRates:
 
     Attributes:
         matched: Whether nothing speaks against it; a test that finds no difference does not prove that there is none.
-        reasons: What does, as sentences without a full stop.
+        rules: How their thresholds are set, where that differs: no nominal rate is common to them then; else empty.
+        more: The defense that the test shows to reject more clean images; empty without one.
         nominal: The rate that the run asked for, of all its defenses; None where it is not recorded.
         only_first, only_second: Clean images that only one of them rejects.
         n: Clean images.
@@ -36,7 +37,8 @@ class ComparedRates:
     """
 
     matched: bool
-    reasons: tuple[str, ...]
+    rules: str
+    more: str
     nominal: float | None
     only_first: int
     only_second: int
@@ -146,16 +148,13 @@ def _rates(stored: StoredRun, first: str, second: str, rejected: Discordance) ->
     # One nominal rate holds for a whole run, so two defenses of it can differ in their rule only.
     nominal = stored.details.get("false_positive_rate")
     rules = {name: stored.facts(name).get("threshold_rule") for name in (first, second)}
-    reasons = []
-    if rules[first] != rules[second]:
-        said = [f"{name} follows the rule {rule}" if rule else f"{name} never rejects" for name, rule in rules.items()]
-        reasons.append(" and ".join(said))
-    if rejected.p < LEVEL:
-        more = first if rejected.difference < 0 else second
-        reasons.append(f"{more} rejects more clean images (p = {rejected.p:.2g})")
+    said = [f"{name} follows the rule {rule}" if rule else f"{name} never rejects" for name, rule in rules.items()]
+    differing = " and ".join(said) if rules[first] != rules[second] else ""
+    more = "" if rejected.p >= LEVEL else first if rejected.difference < 0 else second
     return ComparedRates(
-        matched=not reasons,
-        reasons=tuple(reasons),
+        matched=not differing and not more,
+        rules=differing,
+        more=more,
         nominal=nominal if isinstance(nominal, float) else None,
         only_first=rejected.only_first,
         only_second=rejected.only_second,

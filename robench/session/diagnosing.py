@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from robench.analysis import flags
@@ -20,11 +21,12 @@ from robench.session.ensembles import ensembles_for
 from robench.session.workbench import Workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from robench.api.records import Cell, Finding, ImageOutcome, Run
     from robench.config.request import RunRequest
     from robench.engine.diagnostics.probe import Slot
+    from robench.engine.diagnostics.sightings import Sightings
     from robench.engine.plan import Assault, Ensemble, Sweep
     from robench.engine.prepare import Prepared
     from robench.engine.progress import Progress
@@ -81,14 +83,15 @@ def diagnose(request: RunRequest, catalog: Catalog, progress: Progress) -> list[
         probe = _probe(bench, prepared, request.images)
         ensembles = [item for item in ensembles_for(bench, prepared, progress.note) if item.goal == "wrong"]
         rivals = _trying(probe, [assault for item in ensembles for assault in item.assaults])
+        asked = ensembles if ADAPTIVE in request.attacks else []
+        found = [found_by(search(probe, ensemble, probe.positions, request.epsilons)) for ensemble in asked]
         findings: list[Finding] = []
         for assault in naive:
             epsilons = _few(request.epsilons)
-            findings += _collect(probe, AttackDiagnosis(probe, assault, epsilons, rivals=rivals), progress)
-        if ADAPTIVE in request.attacks:
-            for ensemble in ensembles:
-                found = found_by(search(probe, ensemble, probe.positions, request.epsilons))
-                findings += _collect(probe, EnsembleDiagnosis(probe, ensemble, found), progress)
+            diagnosis = AttackDiagnosis(probe, assault, epsilons, rivals=rivals, others=_any_of(found))
+            findings += _collect(probe, diagnosis, progress)
+        for ensemble, one in zip(asked, found, strict=True):
+            findings += _collect(probe, EnsembleDiagnosis(probe, ensemble, one), progress)
         diagnoses.append(Diagnosis(defense=prepared.deployed.name, findings=tuple(findings)))
     return diagnoses
 
@@ -101,6 +104,7 @@ def diagnose_evaluation(
     store: ResultStore,
     run: Run,
     progress: Progress,
+    sightings: Mapping[tuple[str, str], Sightings] = MappingProxyType({}),
 ) -> tuple[Finding, ...]:
     """Diagnose what a run has stored about one defense, and store the findings.
 
@@ -113,6 +117,7 @@ def diagnose_evaluation(
         store: Where outcomes are and findings go.
         run: The run.
         progress: Told of long work.
+        sightings: Wins that attacks have passed by while the run was filled, by defense and attack.
     """
     own = [sweep for sweep in sweeps if sweep.defense == prepared.deployed.name]
 
@@ -136,7 +141,15 @@ def diagnose_evaluation(
     for assault in suspects[-1:]:
         outcomes = known(cell for sweep in own if sweep.assault is assault for cell in sweep.cells)
         middle = tuple(outcomes)[len(outcomes) // 2 :][:1]  # where neither all images stand nor all have fallen
-        diagnosis = partial(AttackDiagnosis, assault=assault, epsilons=middle, rivals=rivals, outcomes=outcomes)
+        diagnosis = partial(
+            AttackDiagnosis,
+            assault=assault,
+            epsilons=middle,
+            rivals=rivals,
+            others=_any_of([one for _, one in ensembles]),
+            outcomes=outcomes,
+            sightings=sightings.get((prepared.deployed.name, assault.name)),
+        )
         subjects.append((assault.name, outcomes, diagnosis))
     for ensemble, one in ensembles:
         subjects.append((ensemble.name, one.together, partial(EnsembleDiagnosis, ensemble=ensemble, found=one)))
@@ -190,6 +203,11 @@ def _remembering(found: Sequence[Found]) -> Rivals:
         return {name: frozenset(slot for slot in slots if name in winners[slot]) for name in names}
 
     return ask
+
+
+def _any_of(found: Sequence[Found]) -> Callable[[Slot], bool]:
+    """Say of a slot whether some ensemble has won it."""
+    return lambda slot: any(one.winners(slot) for one in found)
 
 
 def _collect(probe: Probe, diagnosis: AttackDiagnosis | EnsembleDiagnosis, progress: Progress) -> list[Finding]:

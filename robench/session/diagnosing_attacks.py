@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 from robench.analysis import flags
 from robench.analysis.flags import Tally
 from robench.analysis.judged import Judged
-from robench.engine.diagnostics.answers import are_probabilities, count_differing, relative_change
+from robench.api.records import Outcome
+from robench.engine.diagnostics.answers import (
+    are_probabilities,
+    count_differing,
+    redrawn,
+    relative_change,
+    rounded,
+)
 from robench.engine.diagnostics.baselines import corners, one_step
 from robench.engine.diagnostics.climb import Climb
 from robench.engine.diagnostics.gradients import count_dead
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
 
     from robench.api.records import Finding, ImageOutcome
     from robench.engine.diagnostics.probe import Probe, Tried
+    from robench.engine.diagnostics.sightings import Sightings
     from robench.engine.plan import Assault
 
     Rivals = Callable[[Sequence[Slot]], Mapping[str, frozenset[Slot]]]
@@ -41,7 +49,9 @@ class AttackDiagnosis:
         assault: The attack.
         epsilons: At which, decimal texts, ascending.
         rivals: Weaker attacks.
+        others: Says of a slot whether other attacks of the same evaluation win it.
         outcomes: What is known of the attack on more images and at more epsilons, by epsilon; may be empty.
+        sightings: Wins that it has passed by there.
     """
 
     def __init__(
@@ -51,10 +61,13 @@ class AttackDiagnosis:
         epsilons: Sequence[str],
         *,
         rivals: Rivals,
+        others: Callable[[Slot], bool] = lambda _: False,
         outcomes: Mapping[str, Sequence[ImageOutcome]] = MappingProxyType({}),
+        sightings: Sightings | None = None,
     ) -> None:
         self._probe, self._assault, self._epsilons = probe, assault, tuple(epsilons)
         self._ask_rivals, self._outcomes = rivals, outcomes
+        self._others, self._sightings = others, sightings
 
     def checks(self) -> dict[str, Callable[[], Finding]]:
         """Return the checks that apply, by name, the cheap ones first."""
@@ -66,6 +79,7 @@ class AttackDiagnosis:
             "monotone": self._monotone,
             "order": self._order,
             "silent-success": self._silent_success,
+            "rounding": lambda: rounding(self.name, self._probe, self._tried),
             "doubling": self._doubling,
             "incomplete": self._incomplete,
             "unbounded": self._unbounded,
@@ -75,6 +89,8 @@ class AttackDiagnosis:
         }
         if self._probe.prepared.deployed.threshold is not None:
             checks["ablation"] = self._ablation
+        if self._probe.prepared.deployed.stochastic:
+            checks["redraw"] = lambda: redraw(self.name, self._probe, self._tried, self._tried.outcomes)
         return checks
 
     @property
@@ -132,23 +148,45 @@ class AttackDiagnosis:
     def _silent_success(self) -> Finding:
         if self._assault.form != "sweep":
             return flags.not_run(self.name, "silent-success", "its iterates are not to be seen")
-        lost, hits = self._tried.lost, self._climb.hits.tolist()
-        suspects = [slot for slot, hit in zip(self._tried.slots, hits, strict=True) if hit and slot in lost]
-        earlier = self._probe.attack(keeping_wins(self._assault), suspects)
-        return flags.silent_success(self.name, self._won(earlier.won))
+        if self._sightings is not None and self._sightings.seen:
+            suspects, watched = self._passed_by(self._sightings), len(self._sightings.seen)
+            last = self._probe.attack(self._assault, suspects)
+        else:
+            hits = zip(self._tried.slots, self._climb.hits.tolist(), strict=True)
+            suspects, watched = [slot for slot, hit in hits if hit], len(self._tried.slots)
+            last = self._tried
+        lost = set(last.lost)
+        earlier = self._probe.attack(keeping_wins(self._assault), [slot for slot in suspects if slot in lost])
+        return flags.silent_success(self.name, Tally(count=len(earlier.won), of=watched))
+
+    def _passed_by(self, sightings: Sightings) -> list[Slot]:
+        """Return the slots that the run lost, though the search took them for won on the way."""
+        won = {
+            (item.position, epsilon)
+            for epsilon, outcomes in self._outcomes.items()
+            for item in outcomes
+            if item.outcome is Outcome.WRONG
+        }
+        return sorted(slot for slot in sightings.hit if (slot.position, slot.epsilon) not in won)
+
+    @cached_property
+    def _gain(self) -> Tally | None:
+        """Count what only twice the effort wins; None if it cannot be doubled."""
+        if self._more is None:
+            return None
+        return self._won(frozenset(slot for slot in self._more if not self._others(slot)))
 
     def _doubling(self) -> Finding:
-        more, what = self._more, doubled(self._assault)
+        more, what = self._gain, doubled(self._assault)
         if more is None or what is None:
             return flags.not_run(self.name, "doubling", "it has neither steps nor restarts")
-        return flags.doubling(self.name, what[1], self._won(more))
+        return flags.doubling(self.name, what[1], more)
 
     def _incomplete(self) -> Finding:
         if self._assault.form != "sweep":
             return flags.not_run(self.name, "incomplete", "its loss is not to be seen")
         standing = [number for number, slot in enumerate(self._tried.slots) if slot not in self._tried.won]
-        more = None if self._more is None else self._won(self._more)
-        return flags.incomplete(self.name, self._climb.rise(standing), more)
+        return flags.incomplete(self.name, self._climb.rise(standing), self._gain)
 
     def _unbounded(self) -> Finding:
         found = self._probe.attack(self._assault, self._probe.slots(self._probe.diameter))
@@ -178,3 +216,16 @@ def randomised(name: str, probe: Probe, *, averaging: bool) -> Finding:
     """Put some images to the defense several times."""
     differing = Tally(count=count_differing(probe), of=len(probe.positions))
     return flags.randomised(name, differing, declared=probe.prepared.deployed.stochastic, averaging=averaging)
+
+
+def rounding(name: str, probe: Probe, tried: Tried) -> Finding:
+    """Round what has won to 8 bits."""
+    kept = rounded(probe, tried.wins).won
+    return flags.rounding(name, Tally(count=len(tried.won - kept), of=len(tried.won)))
+
+
+def redraw(name: str, probe: Probe, tried: Tried, judged: Sequence[ImageOutcome]) -> Finding:
+    """Put examples to a stochastic defense once more; ``judged`` says what it made of them before."""
+    again, n = redrawn(probe, tried).outcomes, max(1, len(judged))
+    before, after = (sum(item.fooled for item in outcomes) / n for outcomes in (judged, again))
+    return flags.redraw(name, before, after, len(judged))

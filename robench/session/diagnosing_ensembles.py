@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
+
+import torch
 
 from robench.analysis import flags
 from robench.analysis.flags import Tally
@@ -13,16 +15,16 @@ from robench.analysis.judged import Judged
 from robench.api import PluginError
 from robench.api.records import Outcome
 from robench.engine.diagnostics.climb import Climb
-from robench.engine.diagnostics.probe import Slot
-from robench.engine.diagnostics.variants import doubled
+from robench.engine.diagnostics.probe import Slot, Tried
+from robench.engine.diagnostics.variants import doubled, restarted
 from robench.engine.ensemble import MemberError, find_worst_case
-from robench.session.diagnosing_attacks import BLIND, TRANSFER, randomised
+from robench.session.diagnosing_attacks import BLIND, TRANSFER, randomised, redraw, rounding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from robench.api.records import Finding, ImageOutcome
-    from robench.engine.diagnostics.probe import Probe, Tried
+    from robench.engine.diagnostics.probe import Probe
     from robench.engine.ensemble import WorstCase
     from robench.engine.plan import Assault, Ensemble
 
@@ -69,6 +71,18 @@ class Found:
             and any(item.position == slot.position and item.outcome is Outcome.WRONG for item in outcomes)
         )
 
+    def first_wins(self, positions: Iterable[int]) -> dict[Slot, str]:
+        """Return the slot of the smallest epsilon at which each image is won, and the attack that won it there."""
+        found: dict[int, tuple[Slot, str]] = {}
+        for epsilon in sorted(self.together, key=Decimal, reverse=True):
+            shares: dict[int, float] = {}
+            for name, by_epsilon in self.members.items():
+                for item in by_epsilon.get(epsilon, ()):
+                    if item.outcome is Outcome.WRONG and item.fooled > shares.get(item.position, 0):
+                        shares[item.position] = item.fooled
+                        found[item.position] = Slot(position=item.position, epsilon=epsilon), name
+        return dict(found[position] for position in positions if position in found)
+
 
 def search(probe: Probe, ensemble: Ensemble, positions: Sequence[int], epsilons: Sequence[str]) -> WorstCase:
     """Run an ensemble on some images; an attack that fails is done without.
@@ -113,15 +127,21 @@ class EnsembleDiagnosis:
 
     def checks(self) -> dict[str, Callable[[], Finding]]:
         """Return the checks by name, the cheap ones first."""
-        return {
+        checks: dict[str, Callable[[], Finding]] = {
             "randomised": lambda: randomised(self.name, self._probe, averaging=True),
             "monotone": self._monotone,
             "doubling": self._doubling,
+            "rounding": lambda: rounding(self.name, self._probe, self._won_again),
             "incomplete": self._incomplete,
             "unbounded": self._unbounded,
             "beaten-by-transfer": lambda: self._beaten("transfer", TRANSFER),
             "beaten-by-black-box": lambda: self._beaten("black-box", BLIND),
         }
+        if self._starting is not None:
+            checks["restarts"] = partial(self._restarts, *self._starting)
+        if self._probe.prepared.deployed.stochastic:
+            checks["redraw"] = self._redraw
+        return checks
 
     @property
     def name(self) -> str:
@@ -167,17 +187,35 @@ class EnsembleDiagnosis:
 
     @cached_property
     def _gain(self) -> Tally:
-        """How many of the images twice the effort wins and the attack itself does not.
+        """How many of the images twice the effort wins and the attack itself does not."""
+        return self._beyond(self._strongest, self._more)
+
+    def _beyond(self, assault: Assault, more: Tried) -> Tally:
+        """Count what an attack that tries harder wins of the standing images.
 
         A stochastic defense that stood once may fall to the attack itself when it is asked again. What counts is a
         share of draws that is larger by more than luck: by half, which is twice the deviation of ten draws' difference.
         """
-        count = len(self._more.won)
-        if self._probe.prepared.deployed.stochastic:
-            again = self._probe.attack(self._strongest, self._standing)
-            pairs = zip(self._more.outcomes, again.outcomes, strict=True)
-            count = sum(more.fooled - same.fooled >= _BEYOND_LUCK for more, same in pairs)
+        count = len(more.won)
+        if self._probe.prepared.deployed.stochastic and count:
+            again = self._probe.attack(assault, more.slots)
+            pairs = zip(more.outcomes, again.outcomes, strict=True)
+            count = sum(one.fooled - same.fooled >= _BEYOND_LUCK for one, same in pairs)
         return Tally(count=count, of=len(self._probe.positions))
+
+    @cached_property
+    def _won_again(self) -> Tried:
+        """The first wins once more: the same draws lead to the same examples, which no store keeps."""
+        wins = self._found.first_wins(self._probe.positions)
+        tried = [
+            self._probe.attack(assault, [slot for slot, name in wins.items() if name == assault.name])
+            for assault in self._ensemble.assaults
+        ]
+        return Tried(
+            slots=tuple(slot for one in tried for slot in one.slots),
+            examples=torch.cat([one.examples for one in tried]),
+            outcomes=tuple(outcome for one in tried for outcome in one.outcomes),
+        )
 
     def _monotone(self) -> Finding:
         by_epsilon = {epsilon: Judged.of(outcomes) for epsilon, outcomes in self._found.together.items()}
@@ -187,6 +225,24 @@ class EnsembleDiagnosis:
         more = doubled(self._strongest)
         what = "effort" if more is None else f"{more[1]} of {self._strongest.name}"
         return flags.doubling(self.name, what, self._gain)
+
+    @cached_property
+    def _starting(self) -> tuple[Assault, Assault, str] | None:
+        """The costliest attack along gradients that has several starts, with twice as many, and what it calls them."""
+        able = [(item, *more) for item in self._white if (more := restarted(item)) is not None]
+        return max(able, key=lambda found: float(found[0].offer.spec.cost), default=None)
+
+    def _restarts(self, assault: Assault, more: Assault, what: str) -> Finding:
+        gain = self._beyond(assault, self._probe.attack(more, self._standing))
+        return flags.doubling(self.name, f"{what} of {assault.name}", gain, name="restarts")
+
+    def _redraw(self) -> Finding:
+        known = {
+            Slot(position=item.position, epsilon=epsilon): item
+            for epsilon, outcomes in self._found.together.items()
+            for item in outcomes
+        }
+        return redraw(self.name, self._probe, self._won_again, [known[slot] for slot in self._won_again.slots])
 
     def _incomplete(self) -> Finding:
         """Look at the doubled attack: where it wins nothing more, the attack itself had come to an end."""

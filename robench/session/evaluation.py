@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from robench import __version__
 from robench.api import PluginError, UsageError
 from robench.api.records import Run
+from robench.config.request import DEFAULT_DB
 from robench.config.settings import write_value
 from robench.engine.calibration import check_rate
 from robench.engine.digests import canonical_json, module_digest
@@ -26,11 +27,10 @@ from robench.session.examples import Keeper, examples_folder
 from robench.session.filling import Filling, record
 from robench.session.summaries import summarise_stored
 from robench.session.workbench import Workbench
+from robench.storage.location import Location
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import nn
 
     from robench.api.records import Cell, RunSummary
@@ -61,7 +61,7 @@ def evaluate(request: RunRequest, catalog: Catalog, command: str, progress: Prog
                 keeper=keeper if request.keep_examples else None,
             )
             complete = filling.fill(evaluation.sweeps, evaluation.failures)
-            evaluation.diagnose(store, run, filling.sweeps)
+            evaluation.diagnose(store, run, filling)
             write_cards(store, summarise_stored(store, run))
         except BaseException:
             store.set_status(run.id, "interrupted")
@@ -122,12 +122,20 @@ class _Evaluation:
         """All cells in the order of the report."""
         return [cell for sweep in self.sweeps for cell in sweep.cells]
 
-    def diagnose(self, store: ResultStore, run: Run, sweeps: Sequence[Sweep]) -> None:
+    def diagnose(self, store: ResultStore, run: Run, filling: Filling) -> None:
         """Diagnose what was found about each defense, unless that was done before."""
         done = store.findings(run.id)
         for offer, prepared in self.prepared:
             if prepared is not None and offer.spec.name not in done:
-                diagnose_evaluation(self.bench, sweeps, prepared, store=store, run=run, progress=self.progress)
+                diagnose_evaluation(
+                    self.bench,
+                    filling.sweeps,
+                    prepared,
+                    store=store,
+                    run=run,
+                    progress=self.progress,
+                    sightings=filling.sightings,
+                )
 
     def _prepare(self, offer: Offer, classifier: nn.Module) -> Prepared | None:
         """Prepare a defense; one that fails in its own code costs its own cells only."""
@@ -160,7 +168,7 @@ class _Evaluation:
             "false_positive_rate": self.request.false_positive_rate,
             "defenses": {offer.spec.name: self._describe(offer, prepared) for offer, prepared in self.prepared},
             "attacks": {
-                offer.spec.name: {"knowledge": offer.spec.knowledge, **offer.described}
+                offer.spec.name: {"knowledge": offer.spec.knowledge, "goal": offer.spec.goal, **offer.described}
                 for offer in (*self.bench.attacks, *(assault.offer for assault in self.bench.adaptive))
             },
             "norm": self.request.norm,
@@ -198,7 +206,9 @@ class _Evaluation:
         for offer in self.bench.offers:
             for key, value in offer.changed.items():
                 words += ["--set", f"{offer.spec.name}.{key}={write_value(value)}"]
-        return shlex.join([*words, *(["--worst-case"] if request.worst_case else [])])
+        words += ["--worst-case"] if request.worst_case else []
+        words += [] if request.db == DEFAULT_DB else ["--db", Location.parse(request.db).text]  # without password
+        return shlex.join(words)
 
     def _describe(self, offer: Offer, prepared: Prepared | None) -> dict[str, object]:
         described = offer.described

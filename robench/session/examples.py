@@ -104,6 +104,11 @@ class Keeper:
         return examples.positions.tolist()
 
 
+def keeps_any(root: Path, cells: Sequence[Cell]) -> bool:
+    """Say whether there is a file of examples of some of these cells."""
+    return any(_files(root, cell) for cell in cells)
+
+
 def read_kept(root: Path, cell: Cell, test: LoadedSplit, *, eight_bit: bool) -> dict[int, Tensor]:
     """Read all examples of a cell, whichever run has kept them.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from robench.api import PluginError
 from robench.api.records import CLEAN
+from robench.engine.diagnostics.sightings import Sightings
 from robench.engine.ensemble import MemberError
 from robench.engine.runner import Runner
 from robench.engine.sweep import run_sweep
@@ -35,6 +36,9 @@ class Filling:
         environment: Versions and hardware, as JSON text.
         progress: Told of each sweep.
         keeper: Keeps the attacked images, if they are wanted.
+
+    Attributes:
+        sightings: Wins that naive attacks have passed by, by defense and attack; of what was attacked just now.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Filling:
         self._lost: list[Cell] = []
         self._failed: dict[str, str] = {}
         self._tracer = Tracer(bench.device, bench.request.trace)
+        self.sightings: dict[tuple[str, str], Sightings] = {}
         self._savings = Savings(store, environment, self._tracer.watch)
 
     def fill(self, sweeps: Sequence[Sweep], failures: Mapping[str, str]) -> bool:
@@ -110,6 +115,9 @@ class Filling:
         if done == total or sweep.prepared is None:
             return
         size = self._bench.batch_size_for(sweep.prepared)
+        sightings = None
+        if sweep.assault is not None and sweep.assault.form == "sweep" and sweep.assault.keep == "last":
+            sightings = self.sightings.setdefault((sweep.defense, sweep.attack), Sightings())
         runner = Runner(
             self._bench.splits.test,
             self._bench.references,
@@ -118,10 +126,13 @@ class Filling:
             rows=size,
             norm=self._bench.request.norm,
             watch=self._tracer.watch,
+            observe=sightings,
         )
         with self._progress.task(f"{sweep.defense}: {_title(sweep)}", total, "outcomes") as task:
             task.update(done)
             for positions, epsilons in _batches(missing, size, sweep):
+                if sightings is not None:
+                    sightings.begin(positions, epsilons)
                 found = run_sweep(runner, sweep, positions, epsilons)
                 if self._keeper is not None:
                     self._keeper.keep(sweep, found)

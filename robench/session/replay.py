@@ -17,13 +17,14 @@ from robench.engine.memory import keep_freed_memory
 from robench.engine.plan import JUDGING_DRAWS
 from robench.engine.runner import Runner
 from robench.errors import RobenchError
-from robench.session.examples import examples_folder, read_kept
+from robench.session.examples import examples_folder, keeps_any, read_kept
 from robench.session.stored import StoredRun
 from robench.session.workbench import Workbench
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from robench.api.records import Cell, ImageOutcome
     from robench.config.request import Overrides, RunRequest
@@ -147,10 +148,13 @@ def replay(
         stored = StoredRun.load(store, wanted.run)
         attack = stored.attack_named(wanted.attack)
         recorded = [(cell, store.outcomes(stored.run.id, cell.key)) for cell in _cells(stored, attack, wanted)]
+    root = examples_folder(db)
+    if not keeps_any(root, [cell for cell, _ in recorded]):
+        raise _nothing_kept(stored, attack, root)
     keep_freed_memory()
     bench = Workbench(_request(stored, recorded[0][0].device, overrides, resolve), catalog, progress)
     prepared = _prepare(stored, bench)
-    deployed, root = prepared.deployed, examples_folder(db)
+    deployed = prepared.deployed
     runner = Runner(
         bench.splits.test, bench.references, seed=stored.run.seed, device=bench.device, rows=bench.batch_size
     )
@@ -167,8 +171,7 @@ def replay(
                 rows.append(_row(cell, draws, original, now))
             task.update(done)
     if not rows:
-        message = f"no such examples of {attack} in run {stored.run.id} are kept in {root}"
-        raise UsageError(message, "run its command with --keep-examples, and with another --db if it is complete")
+        raise _nothing_kept(stored, attack, root)
     facts = stored.facts(deployed.name)
     return Replay(
         run=stored.run.id,
@@ -178,6 +181,11 @@ def replay(
         unchanged=_same(facts, prepared) if facts else None,
         rows=tuple(rows),
     )
+
+
+def _nothing_kept(stored: StoredRun, attack: str, root: Path) -> UsageError:
+    message = f"no such examples of {attack} in run {stored.run.id} are kept in {root}"
+    return UsageError(message, "run its command with --keep-examples, and with another --db if it is complete")
 
 
 def _cells(stored: StoredRun, attack: str, wanted: Wanted) -> list[Cell]:

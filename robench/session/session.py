@@ -77,7 +77,11 @@ class Session:
         return resolve_run(config, overrides, self._environ, known, self.catalog.remark(), attacking=attacking)
 
     def _mention_strangers(self, config: Config) -> None:
-        """Say which tables of benchmarks.toml name nothing that is installed: a misspelt one would have no effect."""
+        """Say which variables and which tables of benchmarks.toml mean nothing here: misspelt, they have no effect."""
+        from robench.config.environment import strangers
+
+        if unknown := strangers(self._environ):
+            self._listener().note(unknown)
         known = self.catalog.names()
         settable = {name for kind, names in known.items() if kind != "dataset" for name in names}
         for keys, found, names in (

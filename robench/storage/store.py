@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from operator import itemgetter
 from typing import TYPE_CHECKING, Self
 
-from robench.errors import IncompleteError, RobenchError, StoreError
+from robench.errors import IncompleteError, RobenchError, StoreError, UsageError
 from robench.storage import connection as connections
 from robench.storage import info, reads, schema, writes
 from robench.storage.failures import explained
@@ -180,6 +180,9 @@ class ResultStore:
             StoreError: There are no runs at all.
             UsageError: None, or more than one, begins like that.
         """
+        if prefix == "":
+            message = "the beginning of a run's id is empty"
+            raise UsageError(message, "leave it out to have the newest run; robench runs list has the ids")
         runs = self.runs()
         if not runs:
             message = f"{self._location} holds no runs yet"

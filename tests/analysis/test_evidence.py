@@ -14,6 +14,7 @@ from robench.analysis.evidence import (
     STRICT,
     Evidence,
     critical_epsilons,
+    imply_at_half,
     measure,
     rejection_radii,
     worst_case,
@@ -37,8 +38,10 @@ def evidence(judged: JudgedFactory, **changes: Any) -> Evidence:
         "worst": worst,
         "critical": critical_epsilons(worst, clean, ()),
         "rejection": np.array([0.03, 0.2, math.inf, 0.0]),
-        "naive": (),
+        "alone": (),
         "members": (),
+        "credit": {},
+        "stochastic": False,
         "findings": (),
         "facts": {},
     }
@@ -90,3 +93,27 @@ def test_infinity_is_stored_as_nothing_and_a_defense_without_scores_has_no_detec
     found = figures(measure(plain))
     assert found["", MEDIAN].value is None
     assert not [name for _, name in found if "alpha" in name or "detector" in name or "false-positive" in name]
+
+
+def test_half_the_largest_epsilon_is_bounded_by_its_neighbours(judged: JudgedFactory) -> None:
+    implied = imply_at_half(evidence(judged))
+    assert implied is not None
+    assert (implied.epsilon, implied.least, implied.most) == ("0.15", 1 / 4, 2 / 4)
+    lowered = imply_at_half(evidence(judged, critical=np.array([0.12, 0.1, 0.3, math.inf])))
+    assert lowered is not None
+    assert (lowered.least, lowered.most) == (1 / 4, 1 / 4)  # another run has won image 0 at 0.12
+    assert imply_at_half(evidence(judged, worst={})) is None
+
+
+def test_what_is_implied_never_contradicts_itself_where_draws_were_lucky(judged: JudgedFactory) -> None:
+    worst = {"0.1": judged("wwcr", score=SCORES), "0.3": judged("cccr", score=SCORES)}
+    implied = imply_at_half(evidence(judged, worst=worst, critical=np.full(4, math.inf), stochastic=True))
+    assert implied is not None
+    assert implied.least <= implied.most == 1 / 4
+
+
+def test_below_the_smallest_epsilon_only_the_clean_images_bound(judged: JudgedFactory) -> None:
+    critical = np.array([math.inf, 0.3, math.inf, math.inf])
+    implied = imply_at_half(evidence(judged, worst={"0.3": judged("cwcr", score=SCORES)}, critical=critical))
+    assert implied is not None
+    assert (implied.least, implied.most) == (2 / 4, 3 / 4)

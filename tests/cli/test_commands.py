@@ -217,3 +217,28 @@ def test_a_closed_pipe_is_no_traceback(program: Program) -> None:
     process.wait()
     process.stderr.close()
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("flag", ["--trace", "--data-dir", "--config"])
+def test_an_empty_path_is_refused_and_nothing_is_written(program: Program, flag: str) -> None:
+    result = program(*program.toy_run, flag, "")
+    assert result.returncode == 2
+    assert result.stderr == f"error: {flag}: is empty; name a path, or leave it out\n"
+    assert list(program.folder.iterdir()) == []
+
+
+def test_one_report_has_one_format_and_an_empty_id_is_none(program: Program) -> None:
+    assert program(*program.toy_run, "--quiet").returncode == 0
+    both = program("report", "--format", "csv", "--json")
+    assert (both.returncode, both.stdout) == (2, "")
+    assert "two formats" in both.stderr
+    assert json.loads(program("report", "--format", "json", "--json").stdout)["complete"] is True
+    empty = program("report", "--run", "")
+    assert (empty.returncode, empty.stdout) == (2, "")
+    assert "is empty" in empty.stderr
+
+
+def test_a_misspelt_variable_is_noted_once(program: Program) -> None:
+    result = program(*program.toy_run, ROBENCH_IMGES="5")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("ROBENCH_IMGES is no variable of robench") == 1

@@ -23,7 +23,9 @@ def test_a_comparison_says_who_is_more_robust_in_words_and_in_json(program: Prog
         words = "no difference shown" if row["more_robust"] is None else f"{found[row['more_robust']]} is more robust"
         (line,) = [line for line in shown.stdout.splitlines() if line.startswith(row["epsilon"])]
         assert words in line
-    assert "do NOT match: none never rejects and toy-detect follows the rule finite-sample" in shown.stdout
+    words = "rates: NOT set by one rule, none never rejects and toy-detect follows the rule finite-sample; measured: "
+    assert words in shown.stdout
+    assert "nominal" not in shown.stdout
 
 
 def test_a_defense_that_the_run_lacks_is_refused_with_its_likes(program: Program) -> None:

@@ -17,9 +17,11 @@ from robench.config import (
     resolve_paths,
     resolve_run,
 )
+from robench.config.environment import OTHERS, strangers
 from robench.config.file import parse_config
-from robench.config.location import packaged_source
+from robench.config.location import CONFIG_VARIABLE, packaged_source
 from robench.errors import UsageError
+from robench.registry.loader import DISABLE_VARIABLE
 
 KNOWN = {
     "dataset": ("mnist", "cifar10", "foreign"),
@@ -317,3 +319,20 @@ def test_parameters_of_a_plugin_are_built_from_its_table() -> None:
     with pytest.raises(UsageError) as error:
         request.parameters_of("fgsm", Parameters)
     assert str(error.value) == 'benchmarks.toml: parameters.fgsm.stesp: unknown key "stesp"; did you mean "steps"?'
+
+
+@pytest.mark.parametrize(("name", "way"), [("rejection", "--attack adaptive"), ("worst-case", "--worst-case")])
+def test_a_search_over_several_attacks_is_not_asked_for_by_its_name(name: str, way: str) -> None:
+    message = refusal(attacks=("fgsm", name))
+    assert message.startswith(f"{name} is a search over several attacks")
+    assert way in message
+
+
+def test_a_misspelt_variable_is_told_with_its_like() -> None:
+    assert strangers({"ROBENCH_IMAGES": "5", "ROBENCH_CACHE": "x", "PATH": ""}) == ""
+    told = strangers({"ROBENCH_IMGES": "5"})
+    assert told == 'ROBENCH_IMGES is no variable of robench (did you mean "ROBENCH_IMAGES"?)'
+
+
+def test_all_variables_with_names_of_their_own_are_known() -> None:
+    assert {CONFIG_VARIABLE, DISABLE_VARIABLE} <= set(OTHERS)

@@ -121,3 +121,15 @@ def test_text_that_is_no_json_is_refused(tmp_path: Path) -> None:
     save_file(load_file(path), path, metadata={"run": "{"})
     with pytest.raises(RobenchError, match="cannot be read"):
         read_examples(path, SHAPE)
+
+
+def test_a_file_that_may_not_be_opened_is_not_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(RobenchError, match="Is a directory"):
+        read_examples(tmp_path / "folder.safetensors", (1, 2, 2))
+
+
+def test_each_image_may_have_a_ball_of_its_own() -> None:
+    originals, attacked = torch.full((2, 1, 1, 1), 100 / 255), torch.full((2, 1, 1, 1), 0.9)
+    radii = torch.tensor([2 / 255, 4 / 255], dtype=torch.float64).view(2, 1, 1, 1)
+    assert to_eight_bit(attacked, originals, radii).flatten().tolist() == [102, 104]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from robench.api.records import FailureRow
+from robench.api.records import Card, FailureRow
 from robench.errors import UsageError
 from robench.report import FORMATS, render
 from robench.report.table import build_grid
@@ -137,3 +137,8 @@ def test_reports_load_rich_only_when_they_print() -> None:
     code = "import sys, robench.report; sys.exit('rich' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_markdown_numbers_the_lines_of_a_card(small: RunSummary) -> None:
+    card = Card(defense="none", created="", verdict="v", lines=(("THREAT", "a"), ("CLEAN", "b")))
+    assert "1. THREAT: a\n2. CLEAN: b\n" in render(replace(small, cards=(card,)), "markdown")

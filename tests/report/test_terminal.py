@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from collections import Counter
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
+from robench.api.records import Card
 from robench.report import print_listing, print_summary, render
 
 if TYPE_CHECKING:
@@ -134,6 +136,34 @@ def test_listing_wraps_on_a_terminal_and_not_in_a_pipe(
     assert wrapped.getvalue().count("x") == 50
     assert all(word in wrapped.getvalue() for word in words.split())
     assert words in whole.getvalue()
+
+
+def test_narrow_listing_wraps_between_words_and_breaks_none(make_console: ConsoleFactory) -> None:
+    console, text = make_console(60)
+    headers = ("eps", "n", "A", "B", "b: only A", "c: only B", "p", "")
+    cells = ("0.0125", "10,000", "100.0 %", "99.0 %", "1000", "2000", "0.00012", "first is more robust")
+
+    print_listing(console, headers, [cells])
+
+    assert max(map(len, text.getvalue().splitlines())) <= 60
+    words = text.getvalue().split()
+    assert all(word in words for cell in (*headers, *cells) for word in cell.split())
+
+
+@pytest.mark.parametrize("width", [30, 60])
+def test_card_lines_go_on_below_their_text(small: RunSummary, make_console: ConsoleFactory, width: int) -> None:
+    words = " ".join(f"word{number}" for number in range(30))
+    card = Card(defense="none", created="", verdict="upper bound only", lines=(("THREAT", words),))
+    console, text = make_console(width)
+
+    print_summary(dataclasses.replace(small, cards=(card,)), console)
+
+    lines = text.getvalue().splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith(" 1 THREAT "))
+    rest = [line for line in lines[first + 1 :] if line]
+    assert rest
+    assert all(line.startswith(" " * 11 + "word") for line in rest)
+    assert " ".join(" ".join(lines[first:]).split()[2:]) == words
 
 
 def test_listing_without_rows_shows_its_headers(make_console: ConsoleFactory) -> None:

@@ -65,7 +65,7 @@ def test_the_headline_is_the_ensemble_and_the_gap_to_the_naive_number_is_told(la
     assert lines["CONTEXT"].startswith("than no defense")
     assert "adaptive: " in lines["DIAG"]
     assert "robench run" in lines["VERDICT"]
-    assert dict(card(summary, "none").lines)["CONTEXT"] == "this is the baseline"
+    assert dict(card(summary, "none").lines)["CONTEXT"].startswith("this is the baseline; implied at half")
 
 
 def test_an_attack_added_later_only_lowers_the_bound_also_for_whoever_had_less(lab: ToyLab) -> None:
@@ -88,7 +88,7 @@ def test_naive_attacks_alone_bound_nothing_and_failed_diagnostics_are_the_verdic
     summary = run(lab, "pgd", defenses=("toy-detect",))
     failed = [text for name, text in card(summary, "toy-detect").lines if name == "DIAG" and "FAIL" in text]
     verdict = card(summary, "toy-detect").verdict
-    assert verdict.startswith("UNRELIABLE: pgd: " if failed else "upper bound only, of attacks that are naive")
+    assert verdict.startswith("UNRELIABLE: pgd: " if failed else "upper bound only, by pgd (naive)")
     assert failed  # the masked head stops PGD at the threshold, and that shows
 
 
@@ -97,3 +97,36 @@ def test_cards_are_json(lab: ToyLab) -> None:
     (document,) = json.loads(render(summary, "json"))["cards"]
     assert document["verdict"] == card(summary, "none").verdict
     assert {"epsilon", "name", "value", "low", "high", "n"} == set(document["metrics"][0])
+
+
+def test_the_card_says_who_alone_won_what_was_not_measured_and_what_half_the_epsilon_implies(lab: ToyLab) -> None:
+    summary = run(lab, "pgd", ADAPTIVE, epsilons="0.1,0.2")
+    lines = dict(card(summary, "toy-detect").lines)
+    assert "pgd " in lines["WINS"]
+    assert lines["WINS"].count(": alone ") == lines["WINS"].count(" queries, ") >= 3
+    assert "2x effort: pgd " in lines["STABLE"]
+    assert "adaptive " in lines["STABLE"]
+    assert " wins survive" in lines["STABLE"]
+    assert "latent redraw" not in lines["STABLE"]  # nothing is random
+    assert lines["CONTEXT"].endswith(
+        f"; at half the largest eps, 0.1: strict {100 * strict(summary, 'toy-detect', '0.1'):.1f}"
+    )
+    clean_only = dict(card(run(lab, "fgsm", defenses=("none",), epsilons="0.1"), "none").lines)
+    assert "8-bit rounding: not run" in clean_only["STABLE"]
+    assert "0.05, not evaluated: strict at least" in clean_only["CONTEXT"]
+
+
+def test_a_stochastic_defense_is_asked_once_more_about_what_won(lab: ToyLab) -> None:
+    lines = dict(card(run(lab, ADAPTIVE, defenses=("toy-noise",), epsilons="0.1,0.3"), "toy-noise").lines)
+    assert "latent redraw: adaptive " in lines["STABLE"]
+    assert "of fresh ones (n " in lines["STABLE"]
+
+
+def test_an_attack_that_wants_rejections_bounds_nothing(lab: ToyLab) -> None:
+    summary = run(lab, "max-score", defenses=("toy-detect",))
+    assert card(summary, "toy-detect").verdict == "nothing is bounded: no attack was after a wrong answer"
+
+
+def test_the_command_that_asks_again_names_a_store_that_is_not_the_default(lab: ToyLab) -> None:
+    summary = run(lab, "fgsm", defenses=("none",), epsilons="0.1")
+    assert f"--db {lab.folder / 'toys.db'}" in dict(card(summary, "none").lines)["VERDICT"]

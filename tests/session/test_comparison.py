@@ -65,7 +65,7 @@ def test_a_detector_beside_none_has_no_matching_rate(lab: ToyLab) -> None:
     lab.run(attacks=("toy-corner",), epsilons="0.1")
     rates = compare(lab, "none", "toy-detect").rates
     assert not rates.matched
-    assert rates.reasons == ("none never rejects and toy-detect follows the rule finite-sample",)
+    assert rates.rules == "none never rejects and toy-detect follows the rule finite-sample"
 
 
 def test_the_composite_attack_comes_before_the_first(lab: ToyLab) -> None:
@@ -85,7 +85,7 @@ def test_the_newest_run_with_both_defenses_counts(lab: ToyLab) -> None:
         ("none", "none", {}, "none is to be compared with itself"),
         ("none", "puvae", {}, "no run in the store has both none and puvae"),
         ("none", "toy-noise", {"attack": "fgms"}, "has no attack 'fgms'; did you mean \"fgsm\""),
-        ("none", "toy-nose", {"run": ""}, "has no defense 'toy-nose'; did you mean \"toy-noise\""),
+        ("none", "toy-noise", {"run": ""}, "the beginning of a run's id is empty"),
         ("none", "toy-noise", {"run": "zz"}, "no run in the store whose id begins with 'zz'"),
         ("none", "toy-noise", {"attack": "broken-crash"}, "holds no outcomes of broken-crash on none"),
     ],
@@ -97,6 +97,12 @@ def test_what_the_run_lacks_is_named(
     with pytest.raises(UsageError) as refusal:
         compare(lab, first, second, **choices)
     assert complaint in str(refusal.value)
+
+
+def test_a_defense_that_a_run_lacks_is_named_with_its_like(lab: ToyLab) -> None:
+    run = lab.run(defenses=("none", "toy-noise"), attacks=("fgsm",), epsilons="0.1", images=10).run.id
+    with pytest.raises(UsageError, match="has no defense 'toy-nose'; did you mean \"toy-noise\""):
+        compare(lab, "none", "toy-nose", run=run)
 
 
 def test_a_store_that_is_not_there_is_named(lab: ToyLab) -> None:

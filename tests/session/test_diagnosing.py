@@ -15,6 +15,7 @@ from robench.api import AttackSpec, ImageRandom, Verdict
 from robench.engine.data import LoadedSplit
 from robench.engine.deploy import Deployed, freeze
 from robench.engine.diagnostics.probe import Probe
+from robench.engine.diagnostics.sightings import Sightings
 from robench.engine.plan import Assault, Ensemble
 from robench.engine.prepare import Offer, Prepared
 from robench.engine.progress import Silent
@@ -183,7 +184,7 @@ def flagged(findings: dict[str, Finding], status: str | None = None) -> set[str]
 def test_an_honest_attack_on_the_undefended_classifier_passes_everything(name: str) -> None:
     findings = diagnose(Plain(), name=name)
     assert flagged(findings) == set(), findings
-    assert len(findings) == 13
+    assert len(findings) == 14
     assert "ablation" not in findings
 
 
@@ -279,7 +280,7 @@ def diagnose_ensemble(place: Probe, attacks: Ensemble) -> dict[str, Finding]:
 def test_an_ensemble_that_searches_well_passes_everything() -> None:
     findings = diagnose_ensemble(probe(Plain()), ensemble("noise", "transfer", "joint"))
     assert flagged(findings) == set(), findings
-    assert len(findings) == 7
+    assert len(findings) == 9
 
 
 def test_an_ensemble_minds_declared_randomness_only() -> None:
@@ -312,3 +313,39 @@ def test_doubling_does_not_count_what_a_random_defense_loses_to_the_attack_itsel
     diagnosis = EnsembleDiagnosis(place, ensemble("joint", joint={"steps": 20, "rounds": 1}), stood)
     assert len(diagnosis._more.won) > IMAGES / 2
     assert diagnosis.checks()["doubling"]().status != "FAIL"
+
+
+def test_what_the_rest_of_the_evaluation_has_won_is_no_matter_of_effort() -> None:
+    hasty = assault("pgd", steps=8, relative_step=0.05)
+    place = probe(Plain())
+    alone = AttackDiagnosis(place, hasty, ("0.3",), rivals=_trying(place, []))
+    spared = AttackDiagnosis(place, hasty, ("0.3",), rivals=_trying(place, []), others=lambda _: True)
+    assert alone.checks()["doubling"]().status == "FAIL"
+    assert spared.checks()["doubling"]().status == "PASS"
+    assert spared.checks()["silent-success"]().status == alone.checks()["silent-success"]().status
+
+
+def test_silent_success_is_looked_for_where_the_run_has_passed_by_a_win() -> None:
+    place = probe(Detector(), threshold=0.33)
+    naive, sightings = assault("pgd"), Sightings()
+    positions = range(IMAGES, 2 * IMAGES)  # not those of the probe
+    sightings.begin(positions, ("0.3",))
+    place.runner(sightings).attack(place.prepared, naive, positions, [("0.3",)] * IMAGES)
+    assert len(sightings.seen) == IMAGES
+    assert sightings.hit
+    finding = AttackDiagnosis(place, naive, ("0.05",), rivals=_trying(place, []), sightings=sightings).checks()[
+        "silent-success"
+    ]()
+    assert finding.status == "FAIL"
+    assert finding.number.endswith(f" of {IMAGES}")
+
+
+def test_wins_are_found_again_and_rounded() -> None:
+    place, attacks = probe(Plain()), ensemble("noise", "transfer", "joint")
+    found = found_by(search(place, attacks, place.positions, attacks.epsilons))
+    diagnosis = EnsembleDiagnosis(place, attacks, found)
+    wins = found.first_wins(place.positions)
+    assert wins
+    assert diagnosis._won_again.won == frozenset(wins)
+    assert diagnosis.checks()["rounding"]().number == f"{len(wins)} of {len(wins)} wins survive"
+    assert diagnosis.checks()["restarts"]().number.endswith("by twice the rounds of joint")

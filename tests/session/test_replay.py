@@ -153,3 +153,12 @@ def test_another_classifier_is_an_error(lab: ToyLab, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("robench.session.replay.module_digest", lambda module: "another")
     with pytest.raises(RobenchError, match="the classifier is not that of run"):
         replay(lab, "none")
+
+
+def test_a_run_that_kept_nothing_is_refused_before_anything_is_prepared(
+    lab: ToyLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.run(attacks=("fgsm",), defenses=("none",), epsilons="0.1")
+    monkeypatch.setattr("robench.session.replay.Workbench", pytest.fail)
+    with pytest.raises(UsageError, match="no such examples of fgsm"):
+        replay(lab, "none")

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from robench.engine.deploy import BoundTarget
+from robench.engine.examples import from_eight_bit, to_eight_bit
 from robench.engine.precision import judging_precision
 from robench.engine.seeding import SelectedStreams
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from robench.engine.diagnostics.probe import Probe
+    from robench.engine.diagnostics.probe import Probe, Tried
     from robench.engine.seeding import ImageStreams
 
 PASSES = 5
@@ -49,6 +50,18 @@ def _columns(probe: Probe, images: Tensor, streams: ImageStreams) -> Tensor:
             scores = [] if verdict.score is None else [verdict.score[:, None]]
             parts.append(torch.cat([verdict.logits, *scores], dim=1))
     return torch.cat(parts)
+
+
+def rounded(probe: Probe, tried: Tried) -> Tried:
+    """Put examples to the defense as an image file would have them: in 8 bits, inside the ball."""
+    originals, _ = probe.images(tried.slots)
+    eight_bit = to_eight_bit(tried.examples, originals, probe.radius(tried.slots).double(), probe.norm)
+    return probe.judge(tried.slots, from_eight_bit(eight_bit))
+
+
+def redrawn(probe: Probe, tried: Tried) -> Tried:
+    """Put examples to a stochastic defense on draws that nothing has seen."""
+    return probe.judge(tried.slots, tried.examples, purpose="redraw")
 
 
 def are_probabilities(probe: Probe) -> bool:

@@ -71,6 +71,16 @@ class Tried:
         """The slots that stand, in their order."""
         return tuple(slot for slot in self.slots if slot not in self.won)
 
+    @property
+    def wins(self) -> Tried:
+        """The same for the slots that were won."""
+        rows = [row for row, slot in enumerate(self.slots) if slot in self.won]
+        return Tried(
+            slots=tuple(self.slots[row] for row in rows),
+            examples=self.examples[rows],
+            outcomes=tuple(self.outcomes[row] for row in rows),
+        )
+
     def by_epsilon(self) -> dict[str, list[ImageOutcome]]:
         """Return the outcomes by epsilon."""
         found: dict[str, list[ImageOutcome]] = {}
@@ -93,7 +103,7 @@ class Probe:
         norm: Of the balls.
 
     Attributes:
-        ball: What that norm means.
+        norm, ball: Of the balls, and what it means.
         diameter: Epsilon at which every image can be turned into any other, decimal text.
         radius_to_grey: Epsilon at which every image can be turned grey, decimal text.
     """
@@ -110,12 +120,12 @@ class Probe:
         rows: int,
         norm: Norm = "linf",
     ) -> None:
-        self.prepared, self.positions = prepared, tuple(positions)
+        self.prepared, self.positions, self.norm = prepared, tuple(positions), norm
         self.device, self.rows = device, rows
         self.ball = BALLS[norm]
         widest = self.ball.diameter(math.prod(split.images.shape[1:]))
         self.diameter, self.radius_to_grey = f"{widest:.6g}", f"{widest / 2:.6g}"
-        self._split, self._references, self._seed, self._norm = split, references, seed, norm
+        self._split, self._references, self._seed = split, references, seed
         self._order = image_order(seed, len(split))
 
     def slots(self, *epsilons: str) -> tuple[Slot, ...]:
@@ -148,7 +158,7 @@ class Probe:
             seed=self._seed,
             device=self.device,
             rows=self.rows,
-            norm=self._norm,
+            norm=self.norm,
             observe=observe,
         )
 
@@ -181,12 +191,14 @@ class Probe:
         )
         return self.judge(slots, found.examples[:, 0], prepared=prepared)
 
-    def judge(self, slots: Sequence[Slot], examples: Tensor, *, prepared: Prepared | None = None) -> Tried:
-        """Put examples, shape (M, C, H, W), one for each slot, to the defense."""
+    def judge(
+        self, slots: Sequence[Slot], examples: Tensor, *, prepared: Prepared | None = None, purpose: str = _PURPOSE
+    ) -> Tried:
+        """Put examples, shape (M, C, H, W), one for each slot, to the defense; another purpose draws afresh."""
         positions = [slot.position for slot in slots]
         outcomes = (
             self.runner().judge(
-                prepared or self.prepared, _PURPOSE, positions, examples[:, None], draws=CONFIRMING_DRAWS
+                prepared or self.prepared, purpose, positions, examples[:, None], draws=CONFIRMING_DRAWS
             )
             if slots
             else ()

@@ -6,9 +6,13 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from robench.engine.plan import Assault
     from robench.engine.prepare import Prepared
 
+_STARTS = ("restarts", "rounds")
+"""Parameters that say from how many starts an attack tries."""
 _EFFORT = ("steps", "restarts", "draws", "queries")
 """Parameters that say how hard an attack tries; the first that it has is doubled."""
 
@@ -20,8 +24,17 @@ def is_iterative(assault: Assault) -> bool:
 
 def doubled(assault: Assault) -> tuple[Assault, str] | None:
     """Return the attack with twice the steps, or else restarts, and what was doubled; None if it has neither."""
+    return _twice(assault, _EFFORT)
+
+
+def restarted(assault: Assault) -> tuple[Assault, str] | None:
+    """Return the attack with twice the starts, and what it calls them; None if it has no such parameter."""
+    return _twice(assault, _STARTS)
+
+
+def _twice(assault: Assault, names: Sequence[str]) -> tuple[Assault, str] | None:
     parameters = assault.offer.parameters
-    name = next((name for name in _EFFORT if hasattr(parameters, name)), None)
+    name = next((name for name in names if hasattr(parameters, name)), None)
     if name is None:
         return None
     more = dataclasses.replace(parameters, **{name: 2 * getattr(parameters, name)})

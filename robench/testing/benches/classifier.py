@@ -16,17 +16,19 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from robench.api import ModelContext, Network
-    from robench.engine.prepare import Offer, Workshop
+    from robench.engine.prepare import GivenClassifier, Offer, Workshop
     from robench.engine.weights import TrainedNetwork
 
 
 class ClassifierBench(ModelBench[ClassifierSpec[Any]]):
-    """A classifier, trained for one epoch."""
+    """A classifier, trained for one epoch unless it comes trained."""
 
     def configure(self) -> Offer:
-        """Make the parameters; the network is trained for one epoch."""
+        """Make the parameters; the network, if there is one, is trained for one epoch."""
         offer = super().configure()
         network = offer.spec.network
+        if network is None:
+            return offer
 
         def short(context: ModelContext[Any]) -> Network:
             return shortened(network(context))
@@ -34,21 +36,32 @@ class ClassifierBench(ModelBench[ClassifierSpec[Any]]):
         return dataclasses.replace(offer, spec=dataclasses.replace(offer.spec, network=short))
 
     def fits(self, workshop: Workshop) -> bool:
-        """Say whether there is a network for the images of a workshop."""
+        """Say whether there is a classifier for the images of a workshop."""
         try:
-            self.offer.spec.network(workshop.context(self.offer))
+            self.make(workshop.context(self.offer))
         except UsageError:
             return False
         except (Exception, SystemExit):  # noqa: BLE001 (no matter of shapes; a check meets it again)
             return True
         return True
 
-    def train(self) -> TrainedNetwork:
-        """Train the classifier, or find it in the cache."""
+    @property
+    def comes_trained(self) -> bool:
+        """Whether the plugin returns a classifier rather than a network to train."""
+        return self.offer.spec.network is None
+
+    def make(self, context: ModelContext[Any]) -> nn.Module:
+        """Build the classifier for other images; one that is to be trained is not."""
+        spec = self.offer.spec
+        module: nn.Module = spec.module(context) if spec.network is None else spec.network(context).build()
+        return module
+
+    def train(self) -> TrainedNetwork | GivenClassifier:
+        """Train the classifier, or find it in the cache, or have it built."""
         return self.workshop.train_classifier(self.offer)
 
     @property
-    def trained(self) -> TrainedNetwork:
+    def trained(self) -> TrainedNetwork | GivenClassifier:
         """The trained classifier, frozen."""
         return self.once("trains", self.train)
 
