@@ -24,6 +24,9 @@ REJECTION = "rejection"
 COMPOSITES = (WORST_CASE, ADAPTIVE, REJECTION)
 """Names under which several attacks, the members of an ensemble, are recorded as one."""
 
+FAILED_PLUGINS = "failed_plugins"
+"""Key in the details of a run: the plugins that could not be loaded then, each with the reason."""
+
 RunStatus = Literal["running", "interrupted", "complete", "failed"]
 FindingStatus = Literal["PASS", "WARN", "FAIL"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from robench.api import AttackContext, Budget, SweepContext
+from robench.api import AttackContext, Budget, References, SweepContext
 from robench.engine.ascent import SignAscent
 from robench.engine.deploy import BoundTarget, Memo
 from robench.engine.judge import check_admissible, judge
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from robench.api import References
     from robench.api.records import ImageOutcome
     from robench.engine.ascent import Observe
     from robench.engine.plan import Assault
@@ -98,7 +97,7 @@ class Batch:
                     parameters=assault.offer.parameters,
                     ascend=ascend,
                     trial=ascend.trial,
-                    references=self._references,
+                    references=self._fresh_references(),
                 )
             )
         self.queries += ascend.memo.queries
@@ -127,7 +126,7 @@ class Batch:
                         budget=Budget(epsilon=epsilon),
                         random=random,
                         parameters=assault.offer.parameters,
-                        references=self._references,
+                        references=self._fresh_references(),
                     )
                 )
             self.queries += memo.queries
@@ -183,6 +182,10 @@ class Batch:
                     draws=draws if prepared.deployed.stochastic else 1,
                 )
         return outcomes
+
+    def _fresh_references(self) -> References:
+        """Return copies: an attack that writes to them must not mislead the next one."""
+        return References(images=self._references.images.clone(), labels=self._references.labels.clone())
 
     def _streams(self, purpose: str, attack: str, indices: Sequence[int], *more: int) -> ImageStreams:
         return ImageStreams(indices, self._device, purpose, self._seed, attack, *more)

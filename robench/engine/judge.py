@@ -79,10 +79,13 @@ def judge(
             and score are of the first answer with that outcome.
 
     Raises:
-        PluginError: If the defense's answer is malformed or not finite.
+        PluginError: If the defense's answer is malformed or not finite, or it writes to the images.
     """
+    kept = images.clone()
     with torch.no_grad(), judging_precision(images.device):
         answers = [_ask(deployed, images, labels, random) for _ in range(draws)]
+    if not torch.equal(images, kept):
+        raise deployed.has_written()
     wrong = torch.stack([answer[0] for answer in answers]).sum(0)
     rejected = torch.stack([answer[1] for answer in answers]).sum(0)
     outcome = torch.where(2 * wrong > draws, 0, torch.where(rejected > draws - wrong - rejected, 1, 2))

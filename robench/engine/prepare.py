@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from robench.engine.digests import module_digest
 from robench.engine.precision import judging_precision
 from robench.engine.search import search_form
 from robench.engine.seeding import ImageStreams, isolated_default_generator
+from robench.errors import blaming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -110,10 +112,15 @@ class Workshop:
         self.progress = progress
 
     def train_classifier(self, offer: Offer, *, retrain: bool = False) -> TrainedNetwork:
-        """Obtain the classifier, frozen."""
+        """Obtain the classifier, frozen.
+
+        Raises:
+            PluginError: If its plugin fails.
+        """
         spec: ClassifierSpec[Any] = offer.spec
-        network = spec.network(self.context(offer, None))
-        return self._obtain(network, offer, None, retrain=retrain)
+        with blaming(f"classifier {spec.name}"):
+            network = spec.network(self.context(offer, None))
+            return self._obtain(network, offer, None, retrain=retrain)
 
     def train_networks(
         self, offer: Offer, classifier: nn.Module, *, retrain: bool = False
@@ -200,11 +207,15 @@ class Workshop:
         )
         # Not inference mode: what it makes could never meet autograd again, and a fit may keep what it makes.
         with torch.no_grad(), judging_precision(self.device):
-            return spec.fit(context)
+            threshold = spec.fit(context)
+        if threshold is not None and not math.isfinite(threshold):
+            message = f"the fit of defense {spec.name} returned the threshold {threshold}"
+            raise PluginError(message, "return a finite number, or None to have one calibrated")
+        return threshold
 
     def search_form(self, deployed: Deployed, precision: str) -> Deployed:
         """Return what attacks search on: ``search_form`` of a defense, compared on some test images."""
-        images = torch.from_numpy(self.splits.test.images[:_COMPARED]).to(self.device)
+        images = self.splits.test.tensors(slice(_COMPARED), self.device)[0]
 
         def random() -> ImageStreams:
             return ImageStreams(range(len(images)), self.device, "compare", self.settings.seed)
@@ -245,4 +256,4 @@ class _Batches:
 
     def __iter__(self) -> Iterator[Tensor]:
         for start in range(0, len(self.split), self._size):
-            yield torch.from_numpy(self.split.images[start : start + self._size]).to(self._device)
+            yield self.split.tensors(slice(start, start + self._size), self._device)[0]
