@@ -64,6 +64,12 @@ def broken_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def lying_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the distribution ``robench-lying``."""
+    return _install(tmp_path_factory.mktemp("lying"), "lying")
+
+
+@pytest.fixture(scope="session")
 def toy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Cache of weights that tests share; a test that looks at training uses its own."""
     return tmp_path_factory.mktemp("cache")

@@ -90,6 +90,8 @@ class DefenseSpec(Generic[P]):
         selecting: Whether it takes the best of one candidate per class and shows them to attacks. The module then has a
             method ``candidates`` with the arguments of ``forward``, which returns ``Candidates``; its verdict is the
             candidate of least error, which is the score if it rejects.
+        differentiable: Whether gradients pass from its answers to the images, at most of them. An attack that takes
+            gradients says little of a defense through which none pass.
     """
 
     name: str
@@ -102,6 +104,7 @@ class DefenseSpec(Generic[P]):
     rejecting: bool = False
     stochastic: bool = False
     selecting: bool = False
+    differentiable: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

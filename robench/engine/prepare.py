@@ -208,9 +208,10 @@ class Workshop:
         # Not inference mode: what it makes could never meet autograd again, and a fit may keep what it makes.
         with torch.no_grad(), judging_precision(self.device):
             threshold = spec.fit(context)
-        if threshold is not None and not math.isfinite(threshold):
+        if threshold is not None and not (spec.rejecting and math.isfinite(threshold)):
             message = f"the fit of defense {spec.name} returned the threshold {threshold}"
-            raise PluginError(message, "return a finite number, or None to have one calibrated")
+            hint = "return a finite number" if spec.rejecting else "declare rejecting=True, or return None"
+            raise PluginError(message, hint)
         return threshold
 
     def search_form(self, deployed: Deployed, precision: str) -> Deployed:

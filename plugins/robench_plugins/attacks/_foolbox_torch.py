@@ -11,6 +11,8 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 import eagerpy
 import foolbox
 
+from robench.api import PluginError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -56,5 +58,11 @@ def _run(attack: foolbox.attacks.base.FixedEpsilonAttack, context: AttackContext
     """Attack without Foolbox's own success check: the engine judges, and the check would cost a forward pass."""
     model = foolbox.PyTorchModel(context.target.head.eval(), bounds=(0, 1), device=context.images.device)
     criterion = foolbox.criteria.Misclassification(context.labels)
-    attacked: Tensor = attack.run(model, context.images, criterion, epsilon=context.budget.epsilon)
+    try:
+        attacked: Tensor = attack.run(model, context.images, criterion, epsilon=context.budget.epsilon)
+    except RuntimeError as error:
+        if "does not require grad" not in str(error):
+            raise
+        message = "the defense lets no gradient pass"
+        raise PluginError(message, "use an attack that needs none, such as square-reject") from error
     return attacked

@@ -1,0 +1,1 @@
+"""What plugins are put on to be checked: one bench for each kind."""
