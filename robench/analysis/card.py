@@ -79,7 +79,18 @@ def _threat(evidence: Evidence, run: Run, details: Mapping[str, object]) -> str:
     return (
         f"Linf, eps {' '.join(evidence.worst)}; knowledge {evidence.knowledge}{budget}; "
         f"n {len(evidence.clean.image):,} (ids {images}), seed {run.seed}; SHA-256: {hashes}"
+        f"{_changed(details, evidence.defense)}"
     )
+
+
+def _changed(details: Mapping[str, object], defense: str) -> str:
+    """Return the parameters that are not as they would be, but for those of other defenses."""
+    changed, defenses = details.get("parameters_changed"), details.get("defenses")
+    if not isinstance(changed, dict) or not isinstance(defenses, dict):
+        return ""
+    others = set(defenses) - {defense}
+    texts = [f"{name}.{text}" for name, own in changed.items() if name not in others for text in own]
+    return f"; set {', '.join(texts)}" if texts else ""
 
 
 def _clean(evidence: Evidence, baseline: Evidence | None, known: Mapping[tuple[str, str], Metric]) -> str:

@@ -53,7 +53,9 @@ class DatasetSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierSpec(Generic[P]):
-    """A classifier: a module from images, shape (N, C, H, W), to logits, shape (N, K).
+    """A classifier: a module from images, shape (N, C, H, W), in [0, 1], to logits, shape (N, K).
+
+    It is trained by robench, as ``network`` describes, or comes trained from ``module``. A spec has one of the two.
 
     Attributes:
         name: Kebab-case.
@@ -61,13 +63,15 @@ class ClassifierSpec(Generic[P]):
         source: Paper and section.
         parameters: Frozen dataclass of what a user may set; every field has a default.
         network: Describes the network to train. It raises ``UsageError`` for a shape it does not fit.
+        module: Returns a classifier that is trained already. It raises ``UsageError`` for a shape it does not fit.
     """
 
     name: str
     summary: str
     source: str
     parameters: type[P]
-    network: Callable[[ModelContext[P]], Network]
+    network: Callable[[ModelContext[P]], Network] | None = None
+    module: Callable[[ModelContext[P]], nn.Module] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ _ATTACKS = ("pgd", "adaptive")
 def diagnose(
     dataset: options.Dataset = None,
     classifier: options.Classifier = None,
+    classifier_weights: options.ClassifierWeights = None,
     defense: options.Defenses = None,
     attack: options.Attacks = None,
     epsilons: options.Epsilons = None,
@@ -28,6 +29,7 @@ def diagnose(
     device: options.Device = None,
     profile: options.Profile = None,
     suite: options.Suite = None,
+    settings: options.Settings = None,
     config: options.Config = None,
     data_dir: options.DataDir = None,
     budget: options.Budget = None,
@@ -48,6 +50,7 @@ def diagnose(
     overrides = Overrides(
         dataset=dataset,
         classifier=classifier,
+        classifier_weights=classifier_weights,
         defenses=tuple(defense) if defense else None,
         attacks=tuple(attack) if attack else _ATTACKS,
         epsilons=epsilons,
@@ -56,6 +59,7 @@ def diagnose(
         device=device,
         profile=profile,
         suite=suite,
+        settings=tuple(settings or ()),
         data_dir=data_dir,
         budget=budget,
         engine=engine,

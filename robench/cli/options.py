@@ -23,7 +23,17 @@ def _whole_number(flag: str, text: str) -> OptionInfo:
 
 
 Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="Data set.")]
-Classifier = Annotated[str | None, typer.Option("--classifier", metavar="NAME", help="Classifier to defend.")]
+Classifier = Annotated[
+    str | None,
+    typer.Option("--classifier", metavar="NAME", help="Classifier to defend; your own: model.py:build or model.pt2."),
+]
+ClassifierWeights = Annotated[
+    str | None, typer.Option("--classifier-weights", metavar="FILE", help=".safetensors to load into model.py:build.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PLUGIN.KEY=VALUE", help="Parameter, see plugins show; give it again for several."),
+]
 Defenses = Annotated[
     list[str] | None, typer.Option("--defense", metavar="NAME", help="Defense; give it again for several.")
 ]

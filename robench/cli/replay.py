@@ -33,6 +33,9 @@ def replay(
     form: Annotated[
         str, typer.Option("--form", metavar="NAME", help="float as judged, or 8-bit as in a file.", show_default=True)
     ] = "float",
+    classifier: options.Classifier = None,
+    classifier_weights: options.ClassifierWeights = None,
+    settings: options.Settings = None,
     device: options.Device = None,
     config: options.Config = None,
     db: options.Db = None,
@@ -42,14 +45,23 @@ def replay(
 ) -> None:
     """Put examples that a run has kept to a defense, the same or another one.
 
-    The run must have been made with --keep-examples. Trains what is missing first.
+    The run must have been made with --keep-examples. Trains what is missing first. A classifier of your own that the
+    run defended has to be named again.
     """
     from robench.config.request import Overrides
     from robench.session.replay import Wanted
 
     wanted = Wanted(run=run, attack=attack, made_against=made_against, epsilon=epsilon, form=form)
     session = open_session(config=config, quiet=quiet)
-    overrides = Overrides(defenses=(defense,), device=device, db=db, data_dir=data_dir)
+    overrides = Overrides(
+        classifier=classifier,
+        classifier_weights=classifier_weights,
+        defenses=(defense,),
+        settings=tuple(settings or ()),
+        device=device,
+        db=db,
+        data_dir=data_dir,
+    )
     with stdout_for_results_only():
         found = session.replay(wanted, overrides)
     if json:

@@ -9,6 +9,7 @@ from robench.cli.context import command_line, open_session, print_report, stdout
 def run(
     dataset: options.Dataset = None,
     classifier: options.Classifier = None,
+    classifier_weights: options.ClassifierWeights = None,
     defense: options.Defenses = None,
     attack: options.Attacks = None,
     epsilons: options.Epsilons = None,
@@ -17,6 +18,7 @@ def run(
     device: options.Device = None,
     profile: options.Profile = None,
     suite: options.Suite = None,
+    settings: options.Settings = None,
     config: options.Config = None,
     db: options.Db = None,
     data_dir: options.DataDir = None,
@@ -41,6 +43,7 @@ def run(
     overrides = Overrides(
         dataset=dataset,
         classifier=classifier,
+        classifier_weights=classifier_weights,
         defenses=tuple(defense) if defense else None,
         attacks=tuple(attack) if attack else None,
         epsilons=epsilons,
@@ -49,6 +52,7 @@ def run(
         device=device,
         profile=profile,
         suite=suite,
+        settings=tuple(settings or ()),
         db=db,
         data_dir=data_dir,
         batch_size=batch_size,

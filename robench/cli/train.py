@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 def train(
     dataset: options.Dataset = None,
     classifier: options.Classifier = None,
+    classifier_weights: options.ClassifierWeights = None,
     defense: options.Defenses = None,
     seed: options.Seed = None,
     device: options.Device = None,
     profile: options.Profile = None,
     suite: options.Suite = None,
+    settings: options.Settings = None,
     config: options.Config = None,
     data_dir: options.DataDir = None,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train even what is in the cache.")] = False,
@@ -37,11 +39,13 @@ def train(
     overrides = Overrides(
         dataset=dataset,
         classifier=classifier,
+        classifier_weights=classifier_weights,
         defenses=tuple(defense) if defense else None,
         seed=seed,
         device=device,
         profile=profile,
         suite=suite,
+        settings=tuple(settings or ()),
         data_dir=data_dir,
     )
     with stdout_for_results_only():

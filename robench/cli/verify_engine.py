@@ -19,6 +19,7 @@ _FEW = 50
 def verify_engine(
     dataset: options.Dataset = None,
     classifier: options.Classifier = None,
+    classifier_weights: options.ClassifierWeights = None,
     defense: options.Defenses = None,
     attack: options.Attacks = None,
     epsilons: options.Epsilons = None,
@@ -27,6 +28,7 @@ def verify_engine(
     device: options.Device = None,
     profile: options.Profile = None,
     suite: options.Suite = None,
+    settings: options.Settings = None,
     config: options.Config = None,
     data_dir: options.DataDir = None,
     search_precision: options.SearchPrecision = None,
@@ -44,6 +46,7 @@ def verify_engine(
     overrides = Overrides(
         dataset=dataset,
         classifier=classifier,
+        classifier_weights=classifier_weights,
         defenses=tuple(defense) if defense else None,
         attacks=tuple(attack) if attack else None,
         epsilons=epsilons,
@@ -52,6 +55,7 @@ def verify_engine(
         device=device,
         profile=profile,
         suite=suite,
+        settings=tuple(settings or ()),
         data_dir=data_dir,
         batch_size=batch_size,
         search_precision=search_precision,

@@ -23,8 +23,8 @@ DEFAULTS_KEYS = (
     "worst_case",
     "budget",
 )
-DATASET_KEYS = ("classifier", "epsilons", "false_positive_rate")
-SUITE_KEYS = DEFAULTS_KEYS + DATASET_KEYS
+DATASET_KEYS = ("classifier", "classifier_weights", "epsilons", "false_positive_rate")
+SUITE_KEYS = DEFAULTS_KEYS + DATASET_KEYS  # and tables of parameters
 
 Place = Callable[[str], str]
 """Tells where a key was set, such as ``benchmarks.toml: suites.quick.images`` or ``--images``."""
@@ -35,7 +35,8 @@ class Choices:
     """Checked values; names of plugins may still be unknown.
 
     Attributes:
-        dataset, classifier: Names.
+        dataset, classifier: Names; the classifier may be a file.
+        classifier_weights: Path of a file.
         defenses, attacks: Names, not empty.
         epsilons: Normalised decimal texts, ascending.
         images: Number of test images, at least 1.
@@ -53,6 +54,7 @@ class Choices:
 
     dataset: str | None = None
     classifier: str | None = None
+    classifier_weights: str | None = None
     defenses: tuple[str, ...] | None = None
     attacks: tuple[str, ...] | None = None
     epsilons: tuple[str, ...] | None = None
@@ -73,6 +75,7 @@ _CHECKS: Mapping[str, Callable[[object, str], Any]] = MappingProxyType(
     {
         "dataset": checks.text,
         "classifier": checks.text,
+        "classifier_weights": checks.text,
         "defenses": checks.names,
         "attacks": checks.names,
         "epsilons": parse_epsilons,

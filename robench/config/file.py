@@ -38,6 +38,7 @@ class Config:
         datasets: ``[datasets.NAME]`` by name.
         suites: ``[suites.NAME]`` by name.
         parameters: ``[parameters.NAME]`` by name of the plugin.
+        suite_parameters: ``[suites.NAME.parameters.PLUGIN]`` by name of the suite, then of the plugin.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Config:
     datasets: Mapping[str, Choices]
     suites: Mapping[str, Choices]
     parameters: Mapping[str, Mapping[str, Scalar]]
+    suite_parameters: Mapping[str, Mapping[str, Mapping[str, Scalar]]]
 
     def place(self, *keys: str) -> str:
         """Return what messages call a key, such as ``benchmarks.toml: suites.quick.images``."""
@@ -76,13 +78,15 @@ def parse_config(text: str, source: ConfigSource) -> Config:
     for key in document:
         known_name(key, _place(label, key), "key", SECTIONS)
     _check_schema(document.get("schema"), label)
+    suites, suite_parameters = _suites(document, label)
     return Config(
         path=source.path,
         label=label,
         defaults=_choices(_table(document, label, "defaults"), DEFAULTS_KEYS, label, "defaults"),
         datasets=_named_choices(document, "datasets", DATASET_KEYS, label),
-        suites=_named_choices(document, "suites", SUITE_KEYS, label),
-        parameters=_parameters(_table(document, label, "parameters"), label),
+        suites=_named_choices({"suites": suites}, "suites", SUITE_KEYS, label),
+        parameters=_parameters(document, label),
+        suite_parameters=suite_parameters,
     )
 
 
@@ -133,16 +137,35 @@ def _named_choices(
     )
 
 
-def _parameters(tables: Mapping[str, object], label: str) -> Mapping[str, Mapping[str, Scalar]]:
+def _suites(
+    document: Mapping[str, object], label: str
+) -> tuple[dict[str, object], Mapping[str, Mapping[str, Mapping[str, Scalar]]]]:
+    """Return the suites without their tables of parameters, and these."""
+    tables = _table(document, label, "suites")
+    suites = {name: dict(_table(tables, label, "suites", name)) for name in tables}
+    parameters = {name: _parameters(table, label, "suites", name) for name, table in suites.items()}
+    rest = {name: {key: table[key] for key in table if key != "parameters"} for name, table in suites.items()}
+    return {**rest}, MappingProxyType(parameters)
+
+
+def _parameters(holder: Mapping[str, object], label: str, *keys: str) -> Mapping[str, Mapping[str, Scalar]]:
+    """Return the table ``parameters`` of a table whose path in the file is ``keys``."""
+    path = (*keys, "parameters")
+    tables = _table(holder, label, *path)
     parameters = {}
     for name in tables:
-        table = _table(tables, label, "parameters", name)
-        values = {key: _scalar(value, _place(label, "parameters", name, key)) for key, value in table.items()}
+        table = _table(tables, label, *path, name)
+        values = {key: scalar(value, _place(label, *path, name, key)) for key, value in table.items()}
         parameters[name] = MappingProxyType(values)
     return MappingProxyType(parameters)
 
 
-def _scalar(value: object, where: str) -> Scalar:
+def scalar(value: object, where: str) -> Scalar:
+    """Return a value that a parameter may have.
+
+    Raises:
+        UsageError: If it is something else, such as a list.
+    """
     if isinstance(value, Decimal):
         number = float(value)
         if not math.isfinite(number):

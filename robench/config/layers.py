@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,13 @@ class Layer:
         choices: What it asks for.
         place: What messages call its keys.
         indexed: Whether messages number the items of its lists.
+        folder: What its paths are relative to; the current folder by default.
     """
 
     choices: Choices
     place: Place
     indexed: bool = True
+    folder: Path = Path()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,10 @@ class Layers:
         """Return the same with further, weaker sources."""
         return replace(self, layers=self.layers + weaker)
 
+    def down_to(self, layer: Layer) -> Layers:
+        """Return the same without the sources that are weaker than one of them."""
+        return replace(self, layers=self.layers[: self.layers.index(layer) + 1])
+
     def value(self, key: str) -> Any:  # noqa: ANN401  # the field of Choices decides
         """Return the value under a key; None where all sources are silent."""
         return next((value for layer in self.layers if (value := getattr(layer.choices, key)) is not None), None)
@@ -61,7 +68,7 @@ class Layers:
         Raises:
             UsageError: If it is unknown.
         """
-        layer = self._deciding(key)
+        layer = self.deciding(key)
         return self._known(getattr(layer.choices, key), layer.place(key), key)
 
     def names(self, key: str) -> tuple[str, ...]:
@@ -70,7 +77,7 @@ class Layers:
         Raises:
             UsageError: If one is unknown.
         """
-        layer = self._deciding(key)
+        layer = self.deciding(key)
         place = layer.place(key)
         names: tuple[str, ...] = getattr(layer.choices, key)
         known = [
@@ -78,7 +85,8 @@ class Layers:
         ]
         return tuple(dict.fromkeys(known))
 
-    def _deciding(self, key: str) -> Layer:
+    def deciding(self, key: str) -> Layer:
+        """Return the source that decides a key; there must be one."""
         return next(layer for layer in self.layers if getattr(layer.choices, key) is not None)
 
     def _known(self, name: str, place: str, key: str) -> str:

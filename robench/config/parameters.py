@@ -22,13 +22,19 @@ _WORDS: Mapping[Any, str] = types.MappingProxyType(
 _FLOAT_BITS = 1023  # a larger whole number may overflow
 
 
-def build_parameters(cls: type[P], values: Mapping[str, object], where: str) -> P:
+def build_parameters(
+    cls: type[P],
+    values: Mapping[str, object],
+    where: str,
+    places: Mapping[str, str] = types.MappingProxyType({}),
+) -> P:
     """Make an instance of a plugin's parameters class.
 
     Args:
         cls: Dataclass whose fields are bool, int, float, str, a Literal or a union of those.
         values: Some of its fields by name; the others keep their defaults.
         where: The place of the values, such as ``benchmarks.toml: parameters.puvae``.
+        places: The place of single values, where it is another, such as ``--set puvae.error``.
 
     Raises:
         UsageError: If a field is unknown, or a value is of another type or refused by the class itself.
@@ -39,12 +45,13 @@ def build_parameters(cls: type[P], values: Mapping[str, object], where: str) -> 
         raise invalid(where, error.message) from error
     accepted = {}
     for key, value in values.items():
-        place = f"{where}.{key}"
+        place = places.get(key, f"{where}.{key}")
         known_name(key, place, "key", hints)
         try:
             accepted[key] = _fit(value, hints[key])
         except TypeError as error:
             raise invalid(place, str(error)) from error
+    where = ", ".join(places.get(key, where) for key in values if key in places) or where
     try:
         return cls(**accepted)
     except RobenchError as error:
@@ -74,6 +81,18 @@ def canonical(instance: object) -> dict[str, Canonical]:
     return values
 
 
+def words_of(cls: type) -> dict[str, str]:
+    """Return what values each parameter takes, in words.
+
+    Args:
+        cls: A plugin's parameters class.
+
+    Raises:
+        PluginError: If a type cannot be resolved.
+    """
+    return {name: " or ".join(_words(member) for member in _members(hint)) for name, hint in _hints(cls).items()}
+
+
 def _hints(cls: type) -> dict[str, Any]:
     """Return the types of the fields that can be set."""
     try:
@@ -90,13 +109,17 @@ def _fit(value: object, hint: Any) -> Canonical:  # noqa: ANN401  # types are va
     Raises:
         TypeError: If it does not fit.
     """
-    members = get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
+    members = _members(hint)
     if any(_is_exactly(value, member) for member in members):
         return value  # type: ignore[return-value]  # that is what was just asked
     if float in members and type(value) is int and value.bit_length() <= _FLOAT_BITS:
         return float(value)
     message = f"must be {' or '.join(_words(member) for member in members)}, not {shown(value)}"
     raise TypeError(message)
+
+
+def _members(hint: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    return get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
 
 
 def _is_exactly(value: object, member: Any) -> bool:  # noqa: ANN401

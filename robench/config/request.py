@@ -12,25 +12,28 @@ import platformdirs
 from robench.api.records import ADAPTIVE
 from robench.config.checks import invalid, known_name, text
 from robench.config.choices import read_choices
+from robench.config.classifier_file import find_classifier
 from robench.config.environment import VARIABLES, choices_from_environment, switch
 from robench.config.file import load_config
 from robench.config.layers import Layer, Layers
 from robench.config.location import packaged_source
 from robench.config.parameters import build_parameters
+from robench.config.settings import place_of, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from robench.api import Effort
-    from robench.config.choices import Place
-    from robench.config.file import Config
+    from robench.config.choices import Choices, Place
+    from robench.config.classifier_file import ClassifierFile
+    from robench.config.file import Config, Scalar
 
 P = TypeVar("P")
 
 DEFAULT_DB = "robench.db"
 DEFAULT_FALSE_POSITIVE_RATE = 0.01  # of a data set that no file lists
 
-_FLAG_KEYS = ("dataset", "classifier", "defenses", "attacks", "epsilons", *VARIABLES)
+_FLAG_KEYS = ("dataset", "classifier", "classifier_weights", "defenses", "attacks", "epsilons", *VARIABLES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,9 @@ class Overrides:
     """Flags, or arguments of the Python API, not yet checked. ``None`` stands for not given.
 
     Attributes:
+        classifier: Name, or path of a file as in ``model.py:build``.
+        classifier_weights: Path of a safetensors file for it.
+        settings: Parameters of plugins as in ``puvae.latent_noise=0.2``.
         epsilons: Text as in ``0.05,0.1`` or ``0.01:0.3:30``.
         suite: Name of a suite of benchmarks.toml.
         db: Path or URL of the store.
@@ -48,6 +54,8 @@ class Overrides:
 
     dataset: str | None = None
     classifier: str | None = None
+    classifier_weights: str | None = None
+    settings: tuple[str, ...] = ()
     defenses: tuple[str, ...] | None = None
     attacks: tuple[str, ...] | None = None
     epsilons: str | None = None
@@ -90,6 +98,7 @@ class RunRequest(PathSettings):
 
     Attributes:
         dataset, classifier: Names.
+        classifier_file: Where the classifier is, if it is a file and no plugin.
         defenses, attacks: Names, each once, in the order asked for.
         epsilons: Normalised decimal texts, ascending.
         images: Number of test images, at least 1; there may be fewer.
@@ -107,12 +116,15 @@ class RunRequest(PathSettings):
         keep_examples: Whether to write the attacked images beside the store.
         parameters: Values by name of the plugin, for those that this run uses; types are checked by
             ``build_parameters``.
+        parameter_places: What messages call those that ``[parameters.NAME]`` does not decide, by plugin, then by key.
+        settings: Those that ``--set`` decides, whether this run uses the plugin or not.
         config_path: The benchmarks.toml that was read.
         config_label: What messages call it.
     """
 
     dataset: str
     classifier: str
+    classifier_file: ClassifierFile | None
     defenses: tuple[str, ...]
     attacks: tuple[str, ...]
     epsilons: tuple[str, ...]
@@ -130,6 +142,8 @@ class RunRequest(PathSettings):
     trace: Path | None
     keep_examples: bool
     parameters: Mapping[str, Mapping[str, object]]
+    parameter_places: Mapping[str, Mapping[str, str]]
+    settings: Mapping[str, Mapping[str, object]]
     config_path: Path
     config_label: str
 
@@ -142,11 +156,11 @@ class RunRequest(PathSettings):
             preset: What the budget makes of them; what the user sets wins over it.
 
         Raises:
-            UsageError: If benchmarks.toml sets a parameter that there is not, or to an impossible value.
+            UsageError: If the user sets a parameter that there is not, or to an impossible value.
         """
-        return build_parameters(
-            cls, {**preset, **self.parameters.get(plugin, {})}, f"{self.config_label}: parameters.{plugin}"
-        )
+        values = {**preset, **self.parameters.get(plugin, {})}
+        where = f"{self.config_label}: parameters.{plugin}"
+        return build_parameters(cls, values, where, self.parameter_places.get(plugin, {}))
 
 
 def resolve_paths(overrides: Overrides, environ: Mapping[str, str]) -> PathSettings:
@@ -191,21 +205,18 @@ def resolve_run(
     files = (config, load_config(packaged_source()))
     environment = Layer(choices=choices_from_environment(environ), place=VARIABLES.__getitem__)
     suite = () if overrides.suite is None else (_suite(config, overrides.suite),)
-    defaults = [Layer(choices=file.defaults, place=_in(file, "defaults")) for file in files]
+    defaults = [_of_file(file, file.defaults, "defaults") for file in files]
     layers = Layers(layers=(_flags(overrides), environment, *suite, *defaults), known=known, remark=remark)
     dataset = layers.name("dataset")
     listed = [file for file in files if dataset in file.datasets]
-    layers = layers.above(
-        *(Layer(choices=file.datasets[dataset], place=_in(file, "datasets", dataset)) for file in listed)
-    )
+    layers = layers.above(*(_of_file(file, file.datasets[dataset], "datasets", dataset) for file in listed))
     _require_settings(layers, config, dataset, ("classifier", "epsilons") if attacking else ("classifier",))
-    classifier, defenses, attacks = (
-        layers.name("classifier"),
-        layers.names("defenses"),
-        layers.names("attacks") if attacking else (),
-    )
+    classifier, classifier_file = find_classifier(layers)
+    defenses, attacks = layers.names("defenses"), layers.names("attacks") if attacking else ()
     # The ensemble may take any attack.
-    used = {dataset, classifier, *defenses, *(known["attack"] if ADAPTIVE in attacks else attacks)}
+    used = {classifier, *defenses, *(known["attack"] if ADAPTIVE in attacks else attacks)}
+    settings = read_settings(overrides.settings, _settable(known), remark)
+    tables = _parameters(config, overrides.suite, settings)
     return RunRequest(
         db=paths.db,
         data_dir=paths.data_dir,
@@ -213,6 +224,7 @@ def resolve_run(
         offline=paths.offline,
         dataset=dataset,
         classifier=classifier,
+        classifier_file=classifier_file,
         defenses=defenses,
         attacks=attacks,
         epsilons=layers.value("epsilons") or (),
@@ -229,7 +241,9 @@ def resolve_run(
         budget=layers.value("budget"),
         trace=overrides.trace,
         keep_examples=overrides.keep_examples,
-        parameters=MappingProxyType({name: table for name, table in config.parameters.items() if name in used}),
+        parameters=MappingProxyType({name: values for name, (values, _) in tables.items() if name in used}),
+        parameter_places=MappingProxyType({name: places for name, (_, places) in tables.items() if places}),
+        settings=settings,
         config_path=config.path,
         config_label=config.label,
     )
@@ -243,7 +257,35 @@ def _flags(overrides: Overrides) -> Layer:
 
 def _suite(config: Config, name: str) -> Layer:
     known_name(name, f"--suite: {config.label}", "suite", config.suites)
-    return Layer(choices=config.suites[name], place=_in(config, "suites", name))
+    return _of_file(config, config.suites[name], "suites", name)
+
+
+def _of_file(config: Config, choices: Choices, *keys: str) -> Layer:
+    """Return the source that a table of a benchmarks.toml is."""
+    return Layer(choices=choices, place=_in(config, *keys), folder=config.path.parent)
+
+
+def _settable(known: Mapping[str, Collection[str]]) -> list[str]:
+    """Return the names of all plugins that may have parameters."""
+    return [name for kind, names in known.items() if kind != "dataset" for name in names if name != ADAPTIVE]
+
+
+def _parameters(
+    config: Config, suite: str | None, settings: Mapping[str, Mapping[str, Scalar]]
+) -> dict[str, tuple[dict[str, Scalar], dict[str, str]]]:
+    """Return the parameters of each plugin: ``--set``, then the suite's, then the file's.
+
+    Returns:
+        By plugin, values by key, and what messages call the keys that the file's own table does not decide.
+    """
+    own = {} if suite is None else config.suite_parameters[suite]
+    tables = {}
+    for name in {**config.parameters, **own, **settings}:
+        theirs, ours = own.get(name, {}), settings.get(name, {})
+        values = {**config.parameters.get(name, {}), **theirs, **ours}
+        places = {key: config.place("suites", str(suite), "parameters", name, key) for key in theirs}
+        tables[name] = (values, {**places, **{key: place_of(name, key) for key in ours}})
+    return tables
 
 
 def _in(config: Config, *keys: str) -> Place:

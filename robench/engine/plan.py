@@ -146,6 +146,7 @@ class Plan:
     Attributes:
         dataset, classifier: Names.
         data_digest, classifier_digest: SHA-256.
+        classifier_settings: Parameters, version and code digest of the classifier.
         seed: Of the run.
         device: ``cpu`` or ``cuda``.
         engine: Version and code digest of robench itself.
@@ -155,6 +156,7 @@ class Plan:
     data_digest: str
     classifier: str
     classifier_digest: str
+    classifier_settings: Mapping[str, object]
     seed: int
     device: str
     engine: Mapping[str, str]
@@ -208,7 +210,8 @@ class Plan:
         """Return what the cells of a sweep have in common, but for the attack's name and knowledge."""
         settings = {
             "engine": dict(self.engine),
-            "defense": {"parameters": dict(offer.settings), **offer.origin},
+            "classifier": dict(self.classifier_settings),
+            "defense": offer.described,
             "attack": attack,
             "rule": None if prepared is None else prepared.rule,
         }
@@ -226,7 +229,7 @@ class Plan:
             "seed": self.seed,
             "device": self.device,
             "settings": canonical_json(settings),
-            "subject": settings_digest({**subject, "settings": settings["defense"]}),
+            "subject": settings_digest({**subject, "settings": [settings["classifier"], settings["defense"]]}),
             "stochastic": offer.spec.stochastic,
             "ensemble": "",
             "member": False,
@@ -246,7 +249,7 @@ def _describe(assault: Assault, prepared: Prepared | None) -> dict[str, object]:
     precision = prepared.search.precision if assault.sweeping and prepared is not None else "float32"
     form = {"form": "sweep" if assault.sweeping else "plain", "precision": precision}
     keep = {"keep": assault.keep} if assault.sweeping else {}
-    return {"name": assault.name, "parameters": dict(assault.offer.settings), **assault.offer.origin, **form, **keep}
+    return {"name": assault.name, **assault.offer.described, **form, **keep}
 
 
 def run_id(cells: Sequence[Cell], images: int) -> str:

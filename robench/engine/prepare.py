@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
-from robench.api import FitContext, ModelContext, PluginError
+from robench.api import FitContext, ModelContext, PluginError, UsageError
 from robench.engine.calibration import RULES, exceedance, rank_threshold
+from robench.engine.classifiers import check_classifier
 from robench.engine.deploy import Deployed, freeze
 from robench.engine.digests import module_digest
 from robench.engine.precision import judging_precision
 from robench.engine.search import search_form
 from robench.engine.seeding import ImageStreams, isolated_default_generator
-from robench.errors import blaming
+from robench.engine.weights import TrainedNetwork
+from robench.errors import RobenchError, blaming, describe_exception
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from robench.api import ClassifierSpec, DefenseSpec, Network
     from robench.engine.data import LoadedSplit, Splits
     from robench.engine.progress import Progress
-    from robench.engine.weights import TrainedNetwork, WeightCache
+    from robench.engine.weights import WeightCache
 
 _COMPARED = 32
 """Images on which the search form of a defense must answer like the defense."""
@@ -41,12 +44,19 @@ class Offer:
         parameters: An instance of its ``parameters`` class.
         settings: The same as canonical JSON values, for the record.
         origin: Distribution, version and code digest of the plugin.
+        changed: Those of the settings that the user has set to something else than they would be.
     """
 
     spec: Any
     parameters: Any
     settings: Mapping[str, object]
     origin: Mapping[str, str]
+    changed: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def described(self) -> dict[str, object]:
+        """What the identity of a cell has to say of it."""
+        return {"parameters": dict(self.settings), **self.origin}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,17 +120,41 @@ class Workshop:
         self.settings = settings
         self.device = device
         self.progress = progress
+        self._classifier_code = ""
 
     def train_classifier(self, offer: Offer, *, retrain: bool = False) -> TrainedNetwork:
-        """Obtain the classifier, frozen.
+        """Obtain the classifier, frozen. One that comes trained is tried out before anything is built on it.
 
         Raises:
-            PluginError: If its plugin fails.
+            UsageError: If one that comes trained cannot be built, or does not classify the images of this data set.
+            PluginError: If the plugin of one that is to be trained fails.
         """
         spec: ClassifierSpec[Any] = offer.spec
-        with blaming(f"classifier {spec.name}"):
-            network = spec.network(self.context(offer, None))
-            return self._obtain(network, offer, None, retrain=retrain)
+        if spec.network is not None:
+            with blaming(f"classifier {spec.name}"):
+                return self._obtain(spec.network(self.context(offer, None)), offer, None, retrain=retrain)
+        module = self._given(spec, offer)
+        self._classifier_code = offer.origin["code"]
+        return TrainedNetwork(module=module, folder=None, trained_now=False, manifest={})
+
+    def _given(self, spec: ClassifierSpec[Any], offer: Offer) -> nn.Module:
+        if spec.module is None:
+            message = f"classifier {spec.name} has neither a network to train nor a module"
+            raise PluginError(message)
+        try:
+            with isolated_default_generator():
+                module = spec.module(self.context(offer, None))
+        except RobenchError:
+            raise
+        except (Exception, SystemExit) as error:
+            message = f"classifier {spec.name} cannot be built: {describe_exception(error)}"
+            raise UsageError(message) from error
+        if not isinstance(module, nn.Module):
+            message = f"classifier {spec.name} is {type(module).__name__}"
+            raise UsageError(message, "return a torch.nn.Module")
+        freeze(module, self.device)
+        check_classifier(spec.name, module, self.splits, self.device, self.progress.note)
+        return module
 
     def train_networks(
         self, offer: Offer, classifier: nn.Module, *, retrain: bool = False
@@ -189,6 +223,7 @@ class Workshop:
             seed=self.settings.seed,
             device=self.device,
             classifier=classifier if network.uses_classifier else None,
+            classifier_code=self._classifier_code,
             origin=offer.origin,
             progress=self.progress,
             retrain=retrain,

@@ -42,13 +42,13 @@ class TrainedNetwork:
 
     Attributes:
         module: On the device where it is wanted.
-        folder: Where weights and manifest are.
-        trained_now: False if the weights were in the cache.
+        folder: Where weights and manifest are; None for a classifier that came trained.
+        trained_now: False if the weights were in the cache, or came from elsewhere.
         manifest: Everything that is known of the weights.
     """
 
     module: nn.Module
-    folder: Path
+    folder: Path | None
     trained_now: bool
     manifest: Mapping[str, object]
 
@@ -73,6 +73,7 @@ class WeightCache:
         seed: int,
         device: torch.device,
         classifier: nn.Module | None,
+        classifier_code: str = "",
         origin: Mapping[str, str],
         progress: Progress,
         retrain: bool = False,
@@ -86,6 +87,7 @@ class WeightCache:
             seed: Of the training.
             device: Where to train, and where the module is returned.
             classifier: The defended classifier, if the network's loss uses it.
+            classifier_code: SHA-256 of its code, if it came trained: then its weights do not depend on its code.
             origin: Distribution, version and code digest of the plugin.
             progress: Told of a training.
             retrain: Train even if there are weights, unless they were trained through this very object.
@@ -101,6 +103,7 @@ class WeightCache:
             "data": split.digest,
             "classifier": None if classifier is None else module_digest(classifier),
             "seed": seed,
+            **({"classifier_code": classifier_code} if classifier is not None and classifier_code else {}),
             "versions": {"robench": __version__, "torch": torch.__version__.split("+")[0], **origin},
         }
         key = settings_digest(identity)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from robench.errors import PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
 def digest_code(module: str, within: str = "") -> str:
@@ -31,14 +31,33 @@ def digest_code(module: str, within: str = "") -> str:
         PluginError: If the module has no file, or one of the files cannot be read.
     """
     prefix = within or module.partition(".")[0]
+    return _digest(module, lambda name: _file_of(name) if _belongs(name, prefix) else None)
+
+
+def digest_script(path: Path) -> str:
+    """Digest a Python file that is in no package, and the files beside it that it imports, one by another.
+
+    Args:
+        path: The file.
+
+    Returns:
+        SHA-256, as hexadecimal text, over the names and contents of the files, whatever folder they are in.
+
+    Raises:
+        PluginError: If one of the files cannot be read.
+    """
+    return _digest(path.stem, lambda name: path if name == path.stem else _file_in((path.parent,), name.split(".")))
+
+
+def _digest(module: str, file_of: Callable[[str], Path | None]) -> str:
     files: dict[str, Path] = {}
     pending = [module]
     digest = hashlib.sha256()
     try:
         while pending:
             name = pending.pop()
-            path = _file_of(name)
-            if path is None or name in files or not _belongs(name, prefix):
+            path = file_of(name)
+            if path is None or name in files:
                 continue
             files[name] = path
             package = name if path.name == "__init__.py" else name.rpartition(".")[0]
@@ -69,8 +88,13 @@ def _file_of(name: str) -> Path | None:
         return None
     if not rest:
         return Path(spec.origin) if spec.has_location and spec.origin and spec.origin.endswith(".py") else None
-    for folder in spec.submodule_search_locations or ():
-        path = Path(folder, *rest)
+    return _file_in(spec.submodule_search_locations or (), rest)
+
+
+def _file_in(folders: Iterable[str | Path], names: list[str]) -> Path | None:
+    """Return the source file of a module below one of some folders."""
+    for folder in folders:
+        path = Path(folder, *names)
         for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
             if file.is_file():
                 return file

@@ -53,7 +53,10 @@ def check_classifier(owner: str, spec: ClassifierSpec[Any]) -> None:
         PluginError: If a field is not what it must be.
     """
     _check_texts(owner, spec)
-    _check_functions(owner, spec, required=("network",))
+    _check_functions(owner, spec, optional=("network", "module"))
+    if (spec.network is None) == (spec.module is None):
+        message = f"{owner} has {'neither' if spec.network is None else 'both'} of network and module"
+        raise PluginError(message, "give network for one that robench trains, module for one that comes trained")
 
 
 def check_defense(owner: str, spec: DefenseSpec[Any]) -> None:
@@ -68,7 +71,7 @@ def check_defense(owner: str, spec: DefenseSpec[Any]) -> None:
     """
     _check_texts(owner, spec)
     _check_functions(owner, spec, required=("build",), optional=("networks", "fit"))
-    for name in ("rejecting", "stochastic", "selecting"):
+    for name in ("rejecting", "stochastic", "selecting", "differentiable"):
         if not isinstance(getattr(spec, name), bool):
             raise _refused(owner, name, getattr(spec, name), "give True or False")
 

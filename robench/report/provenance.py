@@ -67,6 +67,10 @@ def _lines(details: Mapping[str, object]) -> Iterator[str]:
     defenses = _entry(details, "defenses")
     for name in defenses:
         yield _defense_line(name, _entry(defenses, name))
+    changed = _entry(details, "parameters_changed")
+    settings = [f"{name}.{text}" for name, texts in changed.items() if isinstance(texts, list) for text in texts]
+    if settings:
+        yield f"parameters that differ from the defaults: {', '.join(settings)}"
     environment = details.get("environment")
     if isinstance(environment, Mapping):
         environment = ", ".join(f"{name} {value}" for name, value in environment.items())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from robench import __version__
 from robench.api import PluginError, UsageError
 from robench.api.records import FAILED_PLUGINS, Run
+from robench.config.settings import write_value
 from robench.engine.calibration import check_rate
 from robench.engine.digests import canonical_json, module_digest
 from robench.engine.memory import keep_freed_memory
@@ -107,6 +108,7 @@ class _Evaluation:
             data_digest=self.bench.splits.test.digest,
             classifier=self.request.classifier,
             classifier_digest=module_digest(classifier),
+            classifier_settings=self.bench.classifier.described,
             seed=self.request.seed,
             device=self.bench.device.type,
             engine={"robench": __version__, "code": digest_code("robench.engine.runner", "robench.engine")},
@@ -151,15 +153,17 @@ class _Evaluation:
         details = {
             "data_digest": self.plan.data_digest,
             "classifier_digest": self.plan.classifier_digest,
+            "classifier": self.bench.classifier.described,
+            "parameters_changed": {
+                offer.spec.name: [f"{key}={write_value(value)}" for key, value in offer.changed.items()]
+                for offer in self.bench.offers
+                if offer.changed
+            },
             "calibration": self.request.calibration,
             "false_positive_rate": self.request.false_positive_rate,
             "defenses": {offer.spec.name: self._describe(offer, prepared) for offer, prepared in self.prepared},
             "attacks": {
-                offer.spec.name: {
-                    "knowledge": offer.spec.knowledge,
-                    "parameters": dict(offer.settings),
-                    **offer.origin,
-                }
+                offer.spec.name: {"knowledge": offer.spec.knowledge, **offer.described}
                 for offer in (*self.bench.attacks, *(assault.offer for assault in self.bench.adaptive))
             },
             "budget": self.request.budget,
@@ -183,19 +187,24 @@ class _Evaluation:
         )
 
     def _replay(self) -> str:
-        """Return the command that asks for this run wherever benchmarks.toml says the same of rates and parameters."""
-        request = self.request
+        """Return the command that asks for this run wherever benchmarks.toml sets the same rates, and no parameters."""
+        request, file = self.request, self.request.classifier_file
         words = ["robench", "run", "--dataset", request.dataset, "--classifier", request.classifier]
+        if file is not None and file.weights is not None:
+            words += ["--classifier-weights", file.weights.name]
         for defense in request.defenses:
             words += ["--defense", defense]
         for attack in request.attacks:
             words += ["--attack", attack]
         words += ["--epsilons", ",".join(request.epsilons), "--images", str(request.images)]
         words += ["--seed", str(request.seed), "--profile", request.profile, "--budget", request.budget]
+        for offer in self.bench.offers:
+            for key, value in offer.changed.items():
+                words += ["--set", f"{offer.spec.name}.{key}={write_value(value)}"]
         return shlex.join([*words, *(["--worst-case"] if request.worst_case else [])])
 
     def _describe(self, offer: Offer, prepared: Prepared | None) -> dict[str, object]:
-        described: dict[str, object] = {"parameters": dict(offer.settings), **offer.origin}
+        described = offer.described
         if prepared is None:
             return described
         native = any(assault.sweeping for assault in (*self.bench.assaults, *self.bench.adaptive))

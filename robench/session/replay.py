@@ -209,7 +209,7 @@ def _request(
         dataclasses.replace(
             overrides,
             dataset=run.dataset,
-            classifier=run.classifier,
+            classifier=overrides.classifier or run.classifier,
             profile=run.profile,
             images=run.images,
             seed=run.seed,
@@ -217,10 +217,13 @@ def _request(
         )
     )
     parameters = dict(request.parameters)
+    theirs = stored.details.get("classifier")
+    if isinstance(theirs, dict) and isinstance(theirs.get("parameters"), dict):
+        parameters[run.classifier] = {**theirs["parameters"], **request.settings.get(run.classifier, {})}
     for name in request.defenses:
         recorded = stored.facts(name).get("parameters")
         if isinstance(recorded, dict):
-            parameters[name] = recorded
+            parameters[name] = {**recorded, **request.settings.get(name, {})}
     rate = stored.details.get("false_positive_rate")  # runs of an older robench do not say
     return dataclasses.replace(
         request,

@@ -80,12 +80,13 @@ class Session:
         """Say which tables of benchmarks.toml name nothing that is installed: a misspelt one would have no effect."""
         known = self.catalog.names()
         settable = {name for kind, names in known.items() if kind != "dataset" for name in names}
-        for table, found, names in (
-            ("parameters", config.parameters, settable),
-            ("datasets", config.datasets, known["dataset"]),
+        for keys, found, names in (
+            (("parameters",), config.parameters, settable),
+            (("datasets",), config.datasets, known["dataset"]),
+            *((("suites", name, "parameters"), own, settable) for name, own in config.suite_parameters.items()),
         ):
             for name in sorted(set(found) - set(names)):
-                place = config.place(table, name)
+                place = config.place(*keys, name)
                 self._listener().note(f"{place}: names nothing that is installed; {suggestion(name, names)}")
 
     def paths(self, *, db: str | None = None, data_dir: Path | None = None) -> PathSettings:

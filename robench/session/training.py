@@ -50,21 +50,26 @@ def train_networks(request: RunRequest, catalog: Catalog, progress: Progress, *,
     keep_freed_memory()
     bench = Workbench(request, catalog, progress)
     classifier = bench.workshop.train_classifier(bench.classifier, retrain=retrain)
-    reports = [_report(classifier)]
-    done: set[Path] = set()
+    reports = _reports(classifier)
+    done: set[Path | None] = set()
     for offer in bench.defenses:
         networks = bench.workshop.train_networks(offer, classifier.module, retrain=retrain)
         for network in networks.values():
             if network.folder not in done:
                 done.add(network.folder)
-                reports.append(_report(network))
+                reports += _reports(network)
     return reports
 
 
-def _report(trained: TrainedNetwork) -> TrainingReport:
-    return TrainingReport(
-        network=str(trained.manifest["network"]),
-        trained=trained.trained_now,
-        folder=trained.folder,
-        manifest=trained.manifest,
-    )
+def _reports(trained: TrainedNetwork) -> list[TrainingReport]:
+    """Return the report of a network; none of a classifier that came trained."""
+    if trained.folder is None:
+        return []
+    return [
+        TrainingReport(
+            network=str(trained.manifest["network"]),
+            trained=trained.trained_now,
+            folder=trained.folder,
+            manifest=trained.manifest,
+        )
+    ]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from robench.api import DataContext, UsageError
 from robench.api.records import ADAPTIVE
 from robench.config.checks import EFFORTS
-from robench.config.parameters import canonical
+from robench.config.parameters import build_parameters, canonical
+from robench.config.settings import place_of
 from robench.engine.batching import BatchSizes
 from robench.engine.data import Splits
 from robench.engine.digests import settings_digest
@@ -17,6 +18,7 @@ from robench.engine.precision import resolve_device, resolve_precision
 from robench.engine.prepare import Offer, Settings, Workshop
 from robench.engine.runner import default_batch_size, pick_references, summarise_environment
 from robench.engine.weights import WeightCache
+from robench.session.own_classifier import offer_classifier
 
 if TYPE_CHECKING:
     from robench.api import References
@@ -46,11 +48,15 @@ class Workbench:
         self.request = request
         self.device = resolve_device(request.device)
         self.batch_size = request.batch_size or default_batch_size(self.device)
-        self.classifier = self._offer(catalog.classifier(request.classifier))
+        if request.classifier_file is None:
+            self.classifier = self._offer(catalog.classifier(request.classifier))
+        else:
+            self.classifier = offer_classifier(request.classifier_file)
         self.defenses = [self._offer(catalog.defense(name)) for name in _with_baseline(request, catalog)]
         self.attacks = [self._offer(catalog.attack(name)) for name in request.attacks if name != ADAPTIVE]
         self.assaults = [choose_form(offer, request.engine, worst_case=request.worst_case) for offer in self.attacks]
         self.adaptive = self._adaptive(catalog) if ADAPTIVE in request.attacks else []
+        self._refuse_idle_settings()
         if request.engine == "foolbox" and request.search_precision in {"tf32", "bfloat16"}:
             message = f"--search-precision {request.search_precision}: --engine foolbox searches on the defense itself"
             raise UsageError(message, "leave one of them out")
@@ -91,8 +97,29 @@ class Workbench:
     def _offer(self, entry: Entry[Any]) -> Offer:
         preset = entry.spec.presets.get(self.request.budget, {}) if entry.kind == "attack" else {}
         parameters = self.request.parameters_of(entry.name, entry.spec.parameters, preset)
-        origin = {"plugin": f"{entry.distribution} {entry.version}", "code": entry.code_digest()}
-        return Offer(spec=entry.spec, parameters=parameters, settings=canonical(parameters), origin=origin)
+        settings = canonical(parameters)
+        usual = canonical(build_parameters(entry.spec.parameters, preset, entry.name))
+        return Offer(
+            spec=entry.spec,
+            parameters=parameters,
+            settings=settings,
+            origin={"plugin": f"{entry.distribution} {entry.version}", "code": entry.code_digest()},
+            changed={key: value for key, value in settings.items() if value != usual[key]},
+        )
+
+    @property
+    def offers(self) -> list[Offer]:
+        """Everything that has parameters, each once."""
+        attacks = [*self.attacks, *(assault.offer for assault in self.adaptive)]
+        return list({offer.spec.name: offer for offer in (self.classifier, *self.defenses, *attacks)}.values())
+
+    def _refuse_idle_settings(self) -> None:
+        """Refuse what ``--set`` asks of a plugin that has no part in this."""
+        used = [offer.spec.name for offer in self.offers]
+        for plugin, values in self.request.settings.items():
+            if plugin not in used:
+                message = f"{place_of(plugin, next(iter(values)))}: {plugin} is not used here, so it has no effect"
+                raise UsageError(message, f"used are {', '.join(used)}")
 
 
 def _with_baseline(request: RunRequest, catalog: Catalog) -> tuple[str, ...]:

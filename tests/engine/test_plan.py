@@ -17,6 +17,7 @@ PLAN = Plan(
     data_digest="d",
     classifier="A",
     classifier_digest="c",
+    classifier_settings={},
     seed=1,
     device="cpu",
     engine={"code": "1"},

@@ -91,6 +91,8 @@ def test_a_data_set_that_cannot_be_is_refused(changes: dict[str, Any], expected:
     ("kind", "spec", "expected"),
     [
         ("classifier", classifier(network="resnet"), "network is 'resnet'; give a function"),
+        ("classifier", classifier(network=None), "has neither of network and module"),
+        ("classifier", classifier(module=function), "has both of network and module"),
         ("defense", defense(build=3), "build is 3; give a function"),
         ("defense", defense(fit=0.5), "fit is 0.5; give a function"),
         ("defense", defense(rejecting="yes"), "rejecting is 'yes'; give True or False"),

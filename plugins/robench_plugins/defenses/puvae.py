@@ -23,8 +23,9 @@ class PuvaeParameters:
     """What can be set of both defenses.
 
     Attributes:
-        architecture: ``compact`` trains in two minutes on two cores; ``c`` and ``d`` are those of the paper; ``auto``
-            takes ``compact`` under the profile ``quick``, and under ``paper`` ``c`` for grey and ``d`` for colour.
+        architecture: ``compact`` trains in two minutes on two cores; ``c`` and ``d`` are those of the paper, which
+            ``paper`` chooses between as it did: ``c`` for grey images, ``d`` for colour. ``auto`` takes ``compact``
+            under the profile ``quick``, and what ``paper`` takes under the profile of that name.
         error: What ranks the reconstructions and is the rejection score: ``pixel``, the mean over pixels of the root
             mean square over channels, which the authors computed; or ``rmse``, the root mean square over the whole
             image, which their text says.
@@ -32,7 +33,7 @@ class PuvaeParameters:
             used 0.1; 0 makes the defense deterministic.
     """
 
-    architecture: Literal["auto", "compact", "c", "d"] = "auto"
+    architecture: Literal["auto", "compact", "paper", "c", "d"] = "auto"
     error: Literal["pixel", "rmse"] = "pixel"
     latent_noise: float = 0.1
 
@@ -43,11 +44,12 @@ class PuvaeParameters:
 
 
 def _architecture(context: ModelContext[PuvaeParameters]) -> str:
-    if context.parameters.architecture != "auto":
-        return context.parameters.architecture
-    if context.profile == "quick":
-        return "compact"
-    return "c" if context.shape[0] == 1 else "d"
+    wanted = context.parameters.architecture
+    if wanted == "auto":
+        wanted = "compact" if context.profile == "quick" else "paper"
+    if wanted == "paper":
+        return "c" if context.shape[0] == 1 else "d"
+    return wanted
 
 
 def _networks(context: ModelContext[PuvaeParameters]) -> list[Network]:
