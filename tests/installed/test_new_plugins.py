@@ -16,7 +16,6 @@ pytestmark = pytest.mark.slow
 
 KINDS = ("defense", "attack", "dataset", "classifier")
 RUN = ("run", "--images", "20", "--epsilons", "0.2", "--device", "cpu", "--json", "--quiet")
-TOYS = {"dataset": "toy-bars", "classifier": "toy-linear", "defense": "none", "attack": "fgsm"}
 
 
 @pytest.fixture(scope="module")
@@ -42,29 +41,21 @@ def test_new_plugins_are_listed(workshop: Environment) -> None:
     assert {(kind, f"acme-{kind}", f"acme-{kind}") for kind in KINDS} <= found
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_new_plugin_runs(workshop: Environment, kind: str) -> None:
-    chosen = {**TOYS, kind: f"acme-{kind}"}
-    result = workshop.robench(*RUN, *(word for key, name in chosen.items() for word in (f"--{key}", name)))
+def test_new_plugins_run(workshop: Environment) -> None:
+    result = workshop.robench(*RUN, *(word for kind in KINDS for word in (f"--{kind}", f"acme-{kind}")))
     assert result.returncode == 0, result.stderr
     summary = json.loads(result.stdout)
+    (clean,), (attacked,) = summary["clean"], summary["results"]
     assert summary["complete"]
-    clean, attacked = summary["clean"][0], summary["results"][0]
+    assert (clean["defense"], attacked["attack"]) == ("acme-defense", "acme-attack")
     assert clean["accuracy"] > 0.8
-    assert attacked["accuracy"] <= clean["accuracy"] + 0.2
+    assert attacked["accuracy"] < clean["accuracy"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_new_plugin_passes_its_own_conformance_test(workshop: Environment, kind: str) -> None:
-    folder = workshop.inside(workshop.folder / "plugins" / f"acme-{kind}")
-    result = folder.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+def test_new_plugins_pass_their_own_conformance_tests(workshop: Environment) -> None:
+    result = workshop.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "plugins")
     assert result.returncode == 0, result.stdout + result.stderr
     assert " passed" in result.stdout
-
-
-def test_a_new_plugin_is_clean(workshop: Environment) -> None:
-    result = workshop.run("ruff", "check", "--isolated", "--line-length", "120", "plugins")
-    assert result.returncode == 0, result.stdout
 
 
 def test_nothing_is_overwritten(workshop: Environment, tmp_path: Path) -> None:

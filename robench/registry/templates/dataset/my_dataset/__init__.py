@@ -19,7 +19,7 @@ SIZES: dict[SplitName, int] = {"train": 2000, "validation": 500, "test": 500}
 SEEDS: dict[SplitName, int] = {"train": 1, "validation": 2, "test": 3}
 
 
-def load(split: SplitName, context: DataContext) -> Split:  # noqa: ARG001
+def load(split: SplitName, context: DataContext) -> Split:
     """Return one split, the same at every call; no image may be in two of them.
 
     Yours will rather read files, from ``context.data_dir`` if that is given, else from ``context.cache_dir``, where it

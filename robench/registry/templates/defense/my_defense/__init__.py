@@ -32,7 +32,7 @@ class Parameters:
             raise UsageError(message, "give an odd number")
 
 
-def build(context: ModelContext[Parameters], networks: Mapping[str, nn.Module]) -> nn.Module:  # noqa: ARG001
+def build(context: ModelContext[Parameters], networks: Mapping[str, nn.Module]) -> nn.Module:
     """Return the module. Torch is imported here, not above: listing plugins must be quick."""
     from my_defense._torch import SmoothedClassifier
 
