@@ -18,7 +18,6 @@ from robench.engine.digests import module_digest
 from robench.engine.precision import judging_precision
 from robench.engine.search import search_form
 from robench.engine.seeding import ImageStreams, isolated_default_generator
-from robench.engine.weights import TrainedNetwork
 from robench.errors import RobenchError, blaming, describe_exception
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from robench.api import ClassifierSpec, DefenseSpec, Network
     from robench.engine.data import LoadedSplit, Splits
     from robench.engine.progress import Progress
-    from robench.engine.weights import WeightCache
+    from robench.engine.weights import TrainedNetwork, WeightCache
 
 _COMPARED = 32
 """Images on which the search form of a defense must answer like the defense."""
@@ -57,6 +56,13 @@ class Offer:
     def described(self) -> dict[str, object]:
         """What the identity of a cell has to say of it."""
         return {"parameters": dict(self.settings), **self.origin}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenClassifier:
+    """A classifier that came trained, tried out and frozen."""
+
+    module: nn.Module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +128,7 @@ class Workshop:
         self.progress = progress
         self._classifier_code = ""
 
-    def train_classifier(self, offer: Offer, *, retrain: bool = False) -> TrainedNetwork:
+    def train_classifier(self, offer: Offer, *, retrain: bool = False) -> TrainedNetwork | GivenClassifier:
         """Obtain the classifier, frozen. One that comes trained is tried out before anything is built on it.
 
         Raises:
@@ -135,7 +141,7 @@ class Workshop:
                 return self._obtain(spec.network(self.context(offer, None)), offer, None, retrain=retrain)
         module = self._given(spec, offer)
         self._classifier_code = offer.origin["code"]
-        return TrainedNetwork(module=module, folder=None, trained_now=False, manifest={})
+        return GivenClassifier(module=module)
 
     def _given(self, spec: ClassifierSpec[Any], offer: Offer) -> nn.Module:
         if spec.module is None:

@@ -41,11 +41,12 @@ _KEPT = re.compile(
 _TEXT = re.compile(r"[\w.+-]*", re.ASCII)
 """Names, versions and the few texts that operators take: nothing that could call a function."""
 _SIZE = re.compile(
-    r"(Symbol\('[a-z]+\d+'|(positive|nonnegative|integer|evaluate)=(True|False)|"
-    r"(Add|Mul|Pow|Integer|Rational|FloorDiv|Mod|Max|Min)\(|[a-z]\d+|\d+|[-+*/(), ])*"
+    r"(Symbol\('[a-z]+\d++'|(positive|nonnegative|integer|evaluate)=(True|False)|"
+    r"(Add|Mul|Pow|Integer|Rational|FloorDiv|Mod|Max|Min)\(|[a-z]\d++|\d++|[-+*/(), ])*",
+    re.ASCII,
 )
 _OPERATOR = re.compile(
-    r"torch\.ops\.aten\.(?!from_file)[a-z]\w*\.\w+|"
+    r"torch\.ops\.aten\.(?!from_file)_?[a-z]\w*\.[A-Za-z]\w*|"
     r"_operator\.(getitem|add|sub|mul|floordiv|truediv|mod|neg|pow|eq|ne|lt|le|gt|ge)",
     re.ASCII,
 )

@@ -42,13 +42,13 @@ class TrainedNetwork:
 
     Attributes:
         module: On the device where it is wanted.
-        folder: Where weights and manifest are; None for a classifier that came trained.
-        trained_now: False if the weights were in the cache, or came from elsewhere.
+        folder: Where weights and manifest are.
+        trained_now: False if the weights were in the cache.
         manifest: Everything that is known of the weights.
     """
 
     module: nn.Module
-    folder: Path | None
+    folder: Path
     trained_now: bool
     manifest: Mapping[str, object]
 

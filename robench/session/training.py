@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from robench.engine.memory import keep_freed_memory
+from robench.engine.prepare import GivenClassifier
 from robench.session.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -50,26 +51,21 @@ def train_networks(request: RunRequest, catalog: Catalog, progress: Progress, *,
     keep_freed_memory()
     bench = Workbench(request, catalog, progress)
     classifier = bench.workshop.train_classifier(bench.classifier, retrain=retrain)
-    reports = _reports(classifier)
-    done: set[Path | None] = set()
+    reports = [] if isinstance(classifier, GivenClassifier) else [_report(classifier)]
+    done: set[Path] = set()
     for offer in bench.defenses:
         networks = bench.workshop.train_networks(offer, classifier.module, retrain=retrain)
         for network in networks.values():
             if network.folder not in done:
                 done.add(network.folder)
-                reports += _reports(network)
+                reports.append(_report(network))
     return reports
 
 
-def _reports(trained: TrainedNetwork) -> list[TrainingReport]:
-    """Return the report of a network; none of a classifier that came trained."""
-    if trained.folder is None:
-        return []
-    return [
-        TrainingReport(
-            network=str(trained.manifest["network"]),
-            trained=trained.trained_now,
-            folder=trained.folder,
-            manifest=trained.manifest,
-        )
-    ]
+def _report(trained: TrainedNetwork) -> TrainingReport:
+    return TrainingReport(
+        network=str(trained.manifest["network"]),
+        trained=trained.trained_now,
+        folder=trained.folder,
+        manifest=trained.manifest,
+    )

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 HEAVY = ("torch", "sqlalchemy", "numpy", "alembic", "foolbox")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"], ["plugins", "list"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["--version"], ["plugins", "list"], ["plugins", "show", "puvae"]]
+)
 def test_light_commands_import_nothing_heavy(program: Program, arguments: list[str]) -> None:
     code = (
         "import sys\n"

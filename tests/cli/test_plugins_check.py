@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Program
+    from tests.cli.conftest import Program
 
 TOY = ("--shape", "1,8,8")
 

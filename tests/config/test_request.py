@@ -54,6 +54,7 @@ def test_the_packaged_file_alone_gives_the_default_run() -> None:
         offline=False,
         dataset="mnist",
         classifier="paper-a",
+        classifier_file=None,
         defenses=("none", "magnet", "puvae", "puvae-detect"),
         attacks=("fgsm", "pgd", "adaptive"),
         epsilons=("0.1", "0.2", "0.3"),
@@ -71,6 +72,8 @@ def test_the_packaged_file_alone_gives_the_default_run() -> None:
         trace=None,
         keep_examples=False,
         parameters={},
+        parameter_places={},
+        settings={},
         config_path=packaged_source().path,
         config_label="packaged benchmarks.toml",
     )

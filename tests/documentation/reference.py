@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "plugin-reference.md"
 SECTIONS = {
+    "The interface": "api/__init__.py",
+    "The marker of hooks": "api/hooks.py",
     "Hooks": "registry/hookspecs.py",
     "Specs": "api/specs.py",
     "Contexts": "api/contexts.py",

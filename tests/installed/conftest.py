@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -92,11 +90,3 @@ def make_environment(folder: Path) -> Environment:
         "OMP_NUM_THREADS": "1",
     }
     return Environment(scripts=scripts, folder=folder, variables=variables)
-
-
-@pytest.fixture(scope="session")
-def robench_installed(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """An environment with robench and the toys, to which tests may add plugins of other names."""
-    environment = make_environment(tmp_path_factory.mktemp("installed"))
-    environment.install(ROOT, THIRD_PARTY / "toys")
-    return environment

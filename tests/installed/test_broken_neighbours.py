@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.installed.conftest import Environment
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 RUN = (
     *("run", "--dataset", "toy-bars", "--classifier", "toy-linear", "--epsilons", "0.1,0.3", "--images", "30"),

@@ -12,7 +12,7 @@ from tests.installed.conftest import ROOT, THIRD_PARTY, Environment, make_enviro
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 KINDS = ("defense", "attack", "dataset", "classifier")
 RUN = ("run", "--images", "20", "--epsilons", "0.2", "--device", "cpu", "--json", "--quiet")

@@ -36,6 +36,7 @@ def test_the_first_defense_has_at_most_forty_lines() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_tutorial_runs(tmp_path_factory: pytest.TempPathFactory) -> None:
     environment = make_environment(tmp_path_factory.mktemp("tutorial"))
     environment.install(ROOT, THIRD_PARTY / "toys")

@@ -32,8 +32,9 @@ def context(data: tuple[str, tuple[int, int, int]], profile: str, parameters: An
 
 def networks(kind: str, data: tuple[str, tuple[int, int, int]], profile: str) -> list[Network]:
     if kind in CATALOG.classifiers:
-        spec = CATALOG.classifier(kind).spec
-        return [spec.network(context(data, profile, NoParameters(), defended=False))]
+        describe_one = CATALOG.classifier(kind).spec.network
+        assert describe_one is not None
+        return [describe_one(context(data, profile, NoParameters(), defended=False))]
     parameters = PuvaeParameters() if kind == "puvae" else NoParameters()
     describe = CATALOG.defense(kind).spec.networks
     assert describe is not None
@@ -103,3 +104,15 @@ def test_latents_follow_table_2() -> None:
 def test_classifier_a_refuses_colour_images_and_names_the_other() -> None:
     with pytest.raises(UsageError, match="use --classifier paper-b"):
         networks("paper-a", COLOUR, "quick")
+
+
+@pytest.mark.parametrize("profile", ["quick", "paper"])
+@pytest.mark.parametrize(("data", "name"), [(GREY, "puvae-c"), (COLOUR, "puvae-d")])
+def test_the_architecture_of_the_paper_is_that_for_the_channels(
+    data: tuple[str, tuple[int, int, int]], name: str, profile: str
+) -> None:
+    describe = CATALOG.defense("puvae").spec.networks
+    assert describe is not None
+    parameters = PuvaeParameters(architecture="paper")
+    (network,) = describe(context(data, profile, parameters, defended=True))
+    assert network.name == name

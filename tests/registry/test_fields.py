@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
-from robench.api import AttackSpec, ClassifierSpec, DatasetSpec, DefenseSpec, NoParameters, PluginError
+from robench.api import (
+    NORMS,
+    AttackSpec,
+    ClassifierSpec,
+    DatasetSpec,
+    DefenseSpec,
+    Effort,
+    Goal,
+    Knowledge,
+    NoParameters,
+    Norm,
+    PluginError,
+)
 from robench.registry.validation import Kind, check_spec
 
 TEXTS = {"name": "mine", "summary": "one line", "source": "made up"}
@@ -58,7 +70,11 @@ def attack(**changes: Any) -> AttackSpec[Any]:
         ("classifier", classifier()),
         ("defense", defense(networks=function, fit=function, rejecting=True)),
         ("attack", attack(sweep=function, effort="quick", presets={"thorough": {"steps": 9}}, suits=function)),
-        ("attack", attack(run=None, minimal=function, norms=("linf", "l2"), requires={"torchattacks": "it"})),
+        ("attack", attack(run=None, minimal=function, norms=NORMS, requires={"torchattacks": "it"})),
+        *(("attack", attack(norms=(norm,))) for norm in get_args(Norm)),
+        *(("attack", attack(knowledge=knowledge)) for knowledge in get_args(Knowledge)),
+        *(("attack", attack(goal=goal)) for goal in get_args(Goal)),
+        *(("attack", attack(effort=effort)) for effort in get_args(Effort)),
     ],
 )
 def test_what_is_in_order_is_accepted(kind: Kind, spec: object) -> None:

@@ -11,12 +11,13 @@ from robench.api import ClassifierSpec, PluginError, UsageError
 from robench.engine.precision import judging_precision
 from robench.engine.seeding import isolated_default_generator
 from robench.testing.benches.bench import ModelBench, shortened
+from robench.testing.checks.check import NotRun
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from robench.api import ModelContext, Network
-    from robench.engine.prepare import Offer, Workshop
+    from robench.engine.prepare import GivenClassifier, Offer, Workshop
     from robench.engine.weights import TrainedNetwork
 
 
@@ -24,9 +25,11 @@ class ClassifierBench(ModelBench[ClassifierSpec[Any]]):
     """A classifier, trained for one epoch."""
 
     def configure(self) -> Offer:
-        """Make the parameters; the network is trained for one epoch."""
+        """Make the parameters; a network is trained for one epoch."""
         offer = super().configure()
         network = offer.spec.network
+        if network is None:
+            return offer
 
         def short(context: ModelContext[Any]) -> Network:
             return shortened(network(context))
@@ -34,26 +37,34 @@ class ClassifierBench(ModelBench[ClassifierSpec[Any]]):
         return dataclasses.replace(offer, spec=dataclasses.replace(offer.spec, network=short))
 
     def fits(self, workshop: Workshop) -> bool:
-        """Say whether there is a network for the images of a workshop."""
+        """Say whether there is one for the images of a workshop."""
+        spec = self.offer.spec
         try:
-            self.offer.spec.network(workshop.context(self.offer))
+            (spec.network or spec.module)(workshop.context(self.offer))
         except UsageError:
             return False
         except (Exception, SystemExit):  # noqa: BLE001 (no matter of shapes; a check meets it again)
             return True
         return True
 
-    def train(self) -> TrainedNetwork:
-        """Train the classifier, or find it in the cache."""
+    def train(self) -> TrainedNetwork | GivenClassifier:
+        """Train the classifier, or find it in the cache; build one that comes trained."""
         return self.workshop.train_classifier(self.offer)
 
     @property
-    def trained(self) -> TrainedNetwork:
+    def trained(self) -> TrainedNetwork | GivenClassifier:
         """The trained classifier, frozen."""
         return self.once("trains", self.train)
 
     def network(self) -> Network:
-        """Describe the network once more."""
+        """Describe the network once more.
+
+        Raises:
+            NotRun: If it comes trained.
+        """
+        if self.offer.spec.network is None:
+            message = "it comes trained"
+            raise NotRun(message)
         network: Network = self.offer.spec.network(self.workshop.context(self.offer))
         return network
 

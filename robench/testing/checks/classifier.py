@@ -77,6 +77,7 @@ def repeats_itself(bench: ClassifierBench) -> None:
 
 def reloads(bench: ClassifierBench) -> None:
     """Loaded from the cache, it gives the same answers."""
+    from robench.engine.weights import TrainedNetwork
     from robench.testing.benches.bench import nearly
     from robench.testing.guards import disturb
 
@@ -84,7 +85,7 @@ def reloads(bench: ClassifierBench) -> None:
     first = bench.ask(images)
     disturb(3)
     again = bench.open_workshop(bench.workshop.splits.spec.shape).train_classifier(bench.offer)
-    if again.trained_now:
+    if isinstance(again, TrainedNetwork) and again.trained_now:
         message = "its weights are not found again"
         raise PluginError(message, "describe the same network at each call: same name, architecture and recipe")
     if not nearly(first, bench.ask(images, again.module)):

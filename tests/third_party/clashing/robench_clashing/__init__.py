@@ -19,8 +19,7 @@ def build(context: ModelContext[NoParameters], networks: Mapping[str, nn.Module]
 
 @hookimpl
 def robench_defenses() -> Iterable[DefenseSpec[NoParameters]]:
-    texts = {"summary": "takes a name", "source": "made up"}
     return [
-        DefenseSpec(name=name, parameters=NoParameters, build=build, **texts)
+        DefenseSpec(name=name, summary="takes a name", source="made up", parameters=NoParameters, build=build)
         for name in ("none", "good-shade", "free-name")
     ]

@@ -1,0 +1,99 @@
+"""``--set``, ``--classifier FILE`` and ``robench plugins show`` as a user meets them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Program
+
+MODEL = """
+from torch import nn
+
+def build(shape, classes):
+    return nn.Sequential(nn.AvgPool2d((2, 8)), nn.Flatten(), nn.Linear(classes, classes))
+"""
+COMMANDS = ("run", "train", "diagnose", "verify-engine")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_that_works_with_plugins_takes_settings(program: Program, command: str) -> None:
+    result = program(command, "--set", "puvea.error=pixel")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == 'error: --set puvea.error: unknown plugin "puvea"; did you mean "puvae"?\n'
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("puvae.architecture=resnet", '--set puvae.architecture: must be one of "auto", "compact", "paper", "c", "d"'),
+        ("puvae.latent_noise=-1", "--set puvae.latent_noise: puvae: latent_noise is -1"),
+        ("magnet.x=1", "--set magnet.x: magnet is not used here, so it has no effect"),
+        ("puvae", "is not PLUGIN.KEY=VALUE"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(program: Program, setting: str, complaint: str) -> None:
+    result = program("run", "--defense", "puvae", "--attack", "fgsm", "--set", setting)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert complaint in result.stderr
+    assert result.stderr.startswith("error: ")
+
+
+def test_a_classifier_of_ones_own_is_run_reported_and_replayed(program: Program) -> None:
+    (program.folder / "model.py").write_text(MODEL)
+    weights = {"2.weight": 20 * torch.eye(4), "2.bias": torch.zeros(4)}
+    save_file(weights, program.folder / "model.safetensors")
+    own = ("--classifier", "model.py:build", "--classifier-weights", "model.safetensors")
+    run = program(*program.toy_run, *own, "--keep-examples", "--json")
+    assert run.returncode == 0, run.stderr
+    assert "classifier model.py:build: 100.0 % of 300 validation images right" in run.stderr
+    assert json.loads(run.stdout)["classifier"] == "model.py:build"
+    assert "model.py:build" in program("report").stdout
+    replay = program("replay", "--defense", "none", *own, "--json")
+    assert replay.returncode == 0, replay.stderr
+    assert json.loads(replay.stdout)["unchanged"] is True
+
+
+@pytest.mark.parametrize("suffix", ["pt", "pth", "pkl", "ckpt", "bin"])
+def test_a_pickle_is_refused_unread_with_the_way_out(program: Program, suffix: str) -> None:
+    result = program(*program.toy_run, "--classifier", f"model.{suffix}")
+    assert result.returncode == 2
+    assert "is a pickle, and loading one runs whatever code is in it" in result.stderr
+    assert 'save_model(model, "weights.safetensors")' in result.stderr
+
+
+def test_weights_that_do_not_fit_are_listed(program: Program) -> None:
+    (program.folder / "model.py").write_text(MODEL)
+    save_file({"2.weight": torch.eye(3), "bias": torch.zeros(4)}, program.folder / "model.safetensors")
+    own = ("--classifier", "model.py:build", "--classifier-weights", "model.safetensors")
+    result = program(*program.toy_run, *own, "--quiet")
+    assert result.returncode == 2
+    listed = "missing: 2.bias; unexpected: bias; of another shape: 2.weight is (3, 3), not (4, 4)"
+    assert listed in result.stderr
+
+
+def test_a_plugin_is_shown_with_its_parameters(program: Program) -> None:
+    shown = program("plugins", "show", "puvae")
+    assert shown.returncode == 0, shown.stderr
+    for text in ("robench_plugins.defenses.puvae", 'one of "auto", "compact", "paper", "c", "d"', "latent draw", "0.1"):
+        assert text in shown.stdout
+    (attack,) = json.loads(program("plugins", "show", "pgd", "--json").stdout)["plugins"]
+    assert (attack["kind"], attack["knowledge"], attack["norms"]) == ("attack", "naive", ["linf"])
+    assert attack["forms"] == ["run", "sweep"]
+    steps = next(item for item in attack["parameters"] if item["name"] == "steps")
+    assert (steps["type"], steps["default"]) == ("a whole number", "40")
+    assert steps["text"].startswith("Number of gradient steps")
+    (data,) = json.loads(program("plugins", "show", "toy-bars", "--json").stdout)["plugins"]
+    assert (data["shape"], data["parameters"]) == ([1, 8, 8], [])
+    assert "no parameters" in program("plugins", "show", "toy-linear").stdout
+
+
+def test_an_unknown_plugin_is_not_shown(program: Program) -> None:
+    result = program("plugins", "show", "pdg")
+    assert result.returncode == 2
+    assert result.stderr == 'error: unknown plugin "pdg"; did you mean "pgd"?\n'
