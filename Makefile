@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint docs bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/robench run --images 100
@@ -18,6 +18,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The reference of the plugin interface, from its docstrings; a test fails when it is stale.
+docs: $(VENV)/installed-dev
+	$(BIN)/python tests/documentation/reference.py
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)

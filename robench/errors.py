@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import difflib
 import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 class RobenchError(Exception):
@@ -73,3 +74,22 @@ def describe_exception(error: BaseException) -> str:
     """Return one line with type, message and the place where a plugin's exception was raised."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno}, in {frame.name})"
+
+
+@contextmanager
+def blaming(plugin: str) -> Iterator[None]:
+    """Turn whatever a plugin's code raises into a ``PluginError`` that names it; robench's own errors pass.
+
+    Args:
+        plugin: Kind and name, such as ``classifier paper-a``.
+
+    Raises:
+        PluginError: If anything else than a ``RobenchError`` is raised.
+    """
+    try:
+        yield
+    except RobenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        message = f"{plugin} failed: {describe_exception(error)}"
+        raise PluginError(message) from error

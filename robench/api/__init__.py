@@ -21,7 +21,8 @@ from robench.api.target import NORMS, Budget, Candidate, Candidates, Norm, Targe
 from robench.api.training import Network, Recipe
 from robench.errors import DataError, PluginError, RobenchError, UsageError
 
-VERSION = "0.1"
+VERSION = "1.0"
+"""Of this interface. A plugin that declares ``ROBENCH_API = 1`` is written for every version that begins with 1."""
 
 __all__ = [
     "NORMS",

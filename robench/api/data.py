@@ -13,6 +13,7 @@ SplitName = Literal["train", "validation", "test"]
 """``train`` fits weights, ``validation`` fits thresholds, ``test`` is attacked. They must be disjoint."""
 
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
+"""All of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,9 @@ COMPOSITES = (WORST_CASE, ADAPTIVE, REJECTION)
 NORM_LABELS: Mapping[str, str] = MappingProxyType({"linf": "Linf", "l2": "L2"})
 """What norms are called where people read them."""
 
+FAILED_PLUGINS = "failed_plugins"
+"""Key in the details of a run: the plugins that could not be loaded then, each with the reason."""
+
 RunStatus = Literal["running", "interrupted", "complete", "failed"]
 FindingStatus = Literal["PASS", "WARN", "FAIL"]
 

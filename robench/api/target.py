@@ -14,6 +14,7 @@ Norm = Literal["linf", "l2"]
 """How far an image is from another: by the pixel that differs most, or by the root of the sum of squares."""
 
 NORMS: tuple[Norm, ...] = get_args(Norm)
+"""All of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

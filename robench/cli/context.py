@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from contextlib import AbstractContextManager, redirect_stdout
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,10 @@ def open_session(*, config: Path | None = None, quiet: bool = True) -> "Session"
 
 
 def stdout_for_results_only() -> AbstractContextManager[object]:
-    """Send to stderr what plugins print while they work."""
-    return redirect_stdout(sys.stderr)
+    """Send to stderr what plugins, their libraries and their subprocesses print while they work."""
+    from robench.registry.guard import stdout_to_stderr
+
+    return stdout_to_stderr()
 
 
 def command_line() -> str:

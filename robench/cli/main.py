@@ -50,10 +50,23 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _leave_out_plugins(wanted: bool) -> None:
+    if wanted:
+        os.environ["ROBENCH_DISABLE_PLUGINS"] = "1"
+
+
 @app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    no_plugins: Annotated[
+        bool,
+        typer.Option(
+            "--no-plugins",
+            callback=_leave_out_plugins,
+            help="Use only what is built in, as ROBENCH_DISABLE_PLUGINS=1 does.",
+        ),
     ] = False,
 ) -> None:
     pass

@@ -10,14 +10,18 @@ import typer
 from robench.cli import options
 from robench.cli.context import open_session, stdout_console
 from robench.cli.plugins_check import check_plugins
+from robench.cli.plugins_new import new_plugin
 from robench.cli.plugins_show import show_plugin
 
 if TYPE_CHECKING:
     from robench.registry.catalog import Catalog, Entry
 
-plugins_app = typer.Typer(help="Look at the installed plugins.", no_args_is_help=True, rich_markup_mode=None)
-plugins_app.command("show")(show_plugin)
+plugins_app = typer.Typer(
+    help="Look at the installed plugins, check them, write new ones.", no_args_is_help=True, rich_markup_mode=None
+)
 plugins_app.command("check")(check_plugins)
+plugins_app.command("new")(new_plugin)
+plugins_app.command("show")(show_plugin)
 
 
 @plugins_app.command("list")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from robench.api import AttackContext, Budget, SweepContext
+from robench.api import AttackContext, Budget, References, SweepContext
 from robench.engine.ascent import GradientAscent
 from robench.engine.balls import within
 from robench.engine.deploy import BoundTarget, Memo
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from robench.api import Norm, References
+    from robench.api import Norm
     from robench.api.records import ImageOutcome
     from robench.engine.ascent import Observe
     from robench.engine.plan import Assault
@@ -104,7 +104,7 @@ class Batch:
                     parameters=assault.offer.parameters,
                     ascend=ascend,
                     trial=ascend.trial,
-                    references=self._references,
+                    references=self._fresh_references(),
                     norm=self._norm,
                 )
             )
@@ -145,7 +145,7 @@ class Batch:
                     budget=Budget(epsilon=epsilon, norm=self._norm),
                     random=random,
                     parameters=assault.offer.parameters,
-                    references=self._references,
+                    references=self._fresh_references(),
                 )
             )
         self.queries += memo.queries
@@ -200,6 +200,10 @@ class Batch:
                     draws=draws if prepared.deployed.stochastic else 1,
                 )
         return outcomes
+
+    def _fresh_references(self) -> References:
+        """Return copies: an attack that writes to them must not mislead the next one."""
+        return References(images=self._references.images.clone(), labels=self._references.labels.clone())
 
     def _streams(self, purpose: str, attack: str, indices: Sequence[int], *more: int) -> ImageStreams:
         return ImageStreams(indices, self._device, purpose, self._seed, attack, *more)

@@ -7,9 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from robench.api import PluginError, Split
 from robench.engine.digests import split_digest
+from robench.errors import blaming
 
 if TYPE_CHECKING:
     from robench.api import DataContext, DatasetSpec, SplitName
@@ -20,6 +22,11 @@ class LoadedSplit(Split):
     """One split with the SHA-256 of its images and labels."""
 
     digest: str
+
+    def tensors(self, rows: slice, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return copies of some images and labels: whoever gets them may be a plugin that writes to them."""
+        images, labels = (torch.from_numpy(part[rows].copy()).to(device) for part in (self.images, self.labels))
+        return images, labels
 
 
 class Splits:
@@ -50,7 +57,11 @@ class Splits:
         return self._load("test")
 
     def _load(self, name: SplitName) -> LoadedSplit:
-        split = self.spec.load(name, self._context)
+        with blaming(f"data set {self.spec.name}, split {name}"):
+            split = self.spec.load(name, self._context)
+            if not isinstance(split, Split):
+                message = f"load returned {type(split).__name__}"
+                raise TypeError(message)
         self._check(name, split)
         return LoadedSplit(images=split.images, labels=split.labels, digest=split_digest(split))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from robench.engine.precision import computing
 from robench.engine.seeding import CalmStreams, SelectedStreams
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from robench.api import Goal, ImageRandom
 
 
@@ -52,9 +55,10 @@ class Deployed:
         """Ask the defense and check the form of its answer.
 
         Raises:
-            PluginError: If the answer is no ``Verdict`` or has another form than declared.
+            PluginError: If the answer is no ``Verdict`` or has another form than declared, or the images were written
+                to.
         """
-        with computing(self.precision, images.device):
+        with self.reading(images), computing(self.precision, images.device):
             answer = self.module(images, random) if self.stochastic else self.module(images)
         if self.precision != "float32" and isinstance(answer, Verdict):
             score = None if answer.score is None else answer.score.float()
@@ -66,13 +70,14 @@ class Deployed:
         """Ask a selecting defense what it chooses from.
 
         Raises:
-            PluginError: If the defense is not declared ``selecting``, or the answer has another form than declared.
+            PluginError: If the defense is not declared ``selecting``, the answer has another form than declared, or the
+                images were written to.
         """
         if not self.selecting:
             message = f"defense {self.name} does not show what it chooses from"
             raise PluginError(message, "use an attack that does not need its candidates")
         ask = self.module.candidates
-        with computing(self.precision, images.device):
+        with self.reading(images), computing(self.precision, images.device):
             answer: object = ask(images, random) if self.stochastic else ask(images)  # type: ignore[operator]
         if not isinstance(answer, Candidates) or tuple(answer.errors.shape) != (len(images), self.classes):
             message = f"defense {self.name}: its candidates are {type(answer).__name__}"
@@ -84,6 +89,27 @@ class Deployed:
             return Candidate(images=taken.images.float(), logits=taken.logits.float(), error=taken.error.float())
 
         return Candidates(errors=answer.errors.detach().float(), take=take)
+
+    @contextmanager
+    def reading(self, images: Tensor) -> Iterator[None]:
+        """Let the defense see images that it must not write to: others look at the same memory.
+
+        Torch counts what is written to a tensor and to its views, which costs nothing to ask. Writes past torch,
+        through ``.data`` or numpy, are not counted; the judge compares the images themselves.
+
+        Raises:
+            PluginError: If they were written to.
+        """
+        counted = not images.is_inference()
+        before = images._version if counted else 0  # noqa: SLF001 (the only way to ask)
+        yield
+        if counted and images._version != before:  # noqa: SLF001
+            raise self.has_written()
+
+    def has_written(self) -> PluginError:
+        """Return what to raise where the defense has changed the images it was asked about."""
+        message = f"defense {self.name} writes to the images it is asked about"
+        return PluginError(message, "use no in-place operations on them, or clone them first")
 
     def rejects(self, score: Tensor | None, like: Tensor) -> Tensor:
         """Say which images are rejected, shape (N,), bool, given their scores and anything of that length."""

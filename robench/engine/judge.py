@@ -81,10 +81,13 @@ def judge(
             and score are of the first answer with that outcome.
 
     Raises:
-        PluginError: If the defense's answer is malformed or not finite.
+        PluginError: If the defense's answer is malformed or not finite, or it writes to the images.
     """
+    kept = images.clone()
     with torch.no_grad(), judging_precision(images.device):
         answers = [_ask(deployed, images, labels, random) for _ in range(draws)]
+    if not torch.equal(images, kept):
+        raise deployed.has_written()
     wrong = torch.stack([answer[0] for answer in answers]).sum(0)
     rejected = torch.stack([answer[1] for answer in answers]).sum(0)
     counts = zip(wrong.tolist(), rejected.tolist(), strict=True)

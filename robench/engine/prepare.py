@@ -18,7 +18,7 @@ from robench.engine.digests import module_digest
 from robench.engine.precision import judging_precision
 from robench.engine.search import search_form
 from robench.engine.seeding import ImageStreams, isolated_default_generator
-from robench.errors import RobenchError, describe_exception
+from robench.errors import RobenchError, blaming, describe_exception
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,10 +133,12 @@ class Workshop:
 
         Raises:
             UsageError: If one that comes trained cannot be built, or does not classify the images of this data set.
+            PluginError: If the plugin of one that is to be trained fails.
         """
         spec: ClassifierSpec[Any] = offer.spec
         if spec.network is not None:
-            return self._obtain(spec.network(self.context(offer, None)), offer, None, retrain=retrain)
+            with blaming(f"classifier {spec.name}"):
+                return self._obtain(spec.network(self.context(offer, None)), offer, None, retrain=retrain)
         module = self._given(spec, offer)
         self._classifier_code = offer.origin["code"]
         return GivenClassifier(module=module)
@@ -256,7 +258,7 @@ class Workshop:
 
     def search_form(self, deployed: Deployed, precision: str) -> Deployed:
         """Return what attacks search on: ``search_form`` of a defense, compared on some test images."""
-        images = torch.from_numpy(self.splits.test.images[:_COMPARED].copy()).to(self.device)
+        images = self.splits.test.tensors(slice(_COMPARED), self.device)[0]
 
         def random() -> ImageStreams:
             return ImageStreams(range(len(images)), self.device, "compare", self.settings.seed)
@@ -297,5 +299,4 @@ class _Batches:
 
     def __iter__(self) -> Iterator[Tensor]:
         for start in range(0, len(self.split), self._size):
-            # A copy: a plugin that writes to its images must not change the data of others.
-            yield torch.from_numpy(self.split.images[start : start + self._size].copy()).to(self._device)
+            yield self.split.tensors(slice(start, start + self._size), self._device)[0]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from robench.errors import UsageError, suggestion
 from robench.registry.code import digest_code
+from robench.registry.guard import SlowPluginError, seconds_allowed, stdout_to_stderr, time_limit
 from robench.registry.loader import FailedPlugin, FoundPlugin, describe, find_plugins, load_plugin
 from robench.registry.validation import SPEC_TYPES, Kind, Spec
 
@@ -127,18 +126,23 @@ def load_catalog(environ: Mapping[str, str]) -> Catalog:
 
     Args:
         environ: ``ROBENCH_DISABLE_PLUGINS`` is ``1`` for built-ins only, or the names of distributions to leave out,
-            separated by commas.
+            separated by commas. ``ROBENCH_PLUGIN_TIMEOUT`` is the number of seconds that each may take to load.
+
+    Raises:
+        UsageError: If that number is none.
     """
+    seconds = seconds_allowed(environ)
     plugins, failures = find_plugins(environ)
     tables: dict[Kind, dict[str, Entry[Any]]] = {kind: {} for kind in SPEC_TYPES}
-    for plugin in plugins:
-        try:
-            with contextlib.redirect_stdout(sys.stderr):
-                offers = load_plugin(plugin)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may fail in any way, and only for itself
-            failures.append(plugin.failed(describe(error)))
-            continue
-        failures.extend(_add(tables, plugin, offers))
+    with stdout_to_stderr():
+        for plugin in plugins:
+            try:
+                with time_limit(seconds):
+                    offers = load_plugin(plugin)
+            except (Exception, SystemExit, SlowPluginError) as error:  # noqa: BLE001  # a plugin may fail in any way, and only for itself
+                failures.append(plugin.failed(describe(error)))
+            else:
+                failures.extend(_add(tables, plugin, offers))
     return Catalog(
         datasets=MappingProxyType(tables["dataset"]),
         classifiers=MappingProxyType(tables["classifier"]),

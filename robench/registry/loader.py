@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import sys
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from robench.api.hooks import PROJECT
 from robench.errors import PluginError, RobenchError
 from robench.registry import hookspecs
 from robench.registry.validation import SPEC_TYPES, Kind, Spec, check_hooks, check_spec, hook_name
+from robench.registry.version import DECLARATION, MAJOR, check_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 GROUP = "robench"
 BUILT_IN = "robench"
 DISABLE_VARIABLE = "ROBENCH_DISABLE_PLUGINS"
+
 
 # Frames in which an error is noticed rather than made: import machinery, pluggy, this package.
 _MACHINERY = ("<frozen", *(f"{Path(file).parent}{os.sep}" for file in (importlib.__file__, pluggy.__file__, __file__)))
@@ -97,6 +100,8 @@ def find_plugins(environ: Mapping[str, str]) -> tuple[list[FoundPlugin], list[Fa
 def load_plugin(plugin: FoundPlugin) -> list[tuple[Kind, Spec]]:
     """Import a plugin, call its hooks and check what it offers.
 
+    The version it is written for is looked at first: what else is wrong may follow from that.
+
     Raises:
         PluginError: If the plugin breaks a rule.
         Exception, SystemExit: Whatever the plugin itself raises.
@@ -104,12 +109,13 @@ def load_plugin(plugin: FoundPlugin) -> list[tuple[Kind, Spec]]:
     if metadata.EntryPoint.pattern.match(plugin.entry_point.value) is None:
         message = f'the entry point value "{plugin.entry_point.value}" is malformed'
         raise PluginError(message, "write package.module, or package.module:object")
-    module: ModuleType | object = plugin.entry_point.load()
+    offered: ModuleType | object = plugin.entry_point.load()
+    check_version(getattr(sys.modules.get(plugin.entry_point.module), DECLARATION, MAJOR))
     # A manager of its own, so that a hook that fails cannot keep another plugin from being asked.
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
-    manager.register(module)
-    check_hooks(manager, module)
+    manager.register(offered)
+    check_hooks(manager, offered)
     return [(kind, check_spec(kind, spec)) for kind in SPEC_TYPES for spec in _offered(manager, kind)]
 
 

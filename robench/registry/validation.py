@@ -1,4 +1,4 @@
-"""What a plugin must get right before anything of it enters the catalog."""
+"""What a plugin must get right before anything of it enters the catalog: its hooks, names and parameters."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from robench.api import NORMS, AttackSpec, ClassifierSpec, DatasetSpec, DefenseSpec
-from robench.api.records import CLEAN
+from robench.api import AttackSpec, ClassifierSpec, DatasetSpec, DefenseSpec
+from robench.api.records import CLEAN, COMPOSITES
 from robench.errors import PluginError, suggestion
+from robench.registry.fields import check_attack, check_classifier, check_dataset, check_defense
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,9 @@ Spec = DatasetSpec | ClassifierSpec[Any] | DefenseSpec[Any] | AttackSpec[Any]
 SPEC_TYPES: Mapping[Kind, type[Spec]] = MappingProxyType(
     {"dataset": DatasetSpec, "classifier": ClassifierSpec, "defense": DefenseSpec, "attack": AttackSpec}
 )
+
+RESERVED = (CLEAN, *COMPOSITES)
+"""Names under which robench itself records results."""
 
 _HOOK_PREFIX = "robench_"
 _KEBAB_CASE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -62,7 +66,7 @@ def check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
 
 
 def check_spec(kind: Kind, spec: object) -> Spec:
-    """Refuse a spec that could not be looked up or configured.
+    """Refuse a spec that could not be looked up, configured or used.
 
     Args:
         kind: What the hook that offered it is for.
@@ -73,42 +77,34 @@ def check_spec(kind: Kind, spec: object) -> Spec:
 
     Raises:
         PluginError: If it is of another type, its name is malformed or reserved, its parameters are not a frozen
-            dataclass with a default for every field, it is a classifier that is to be trained and comes trained, or an
-            attack without a form or a norm.
+            dataclass with a default for every field, or another field is not what it must be.
     """
     if not isinstance(spec, SPEC_TYPES[kind]):
         message = f"{hook_name(kind)} offered {type(spec).__name__} instead of {SPEC_TYPES[kind].__name__}"
         raise PluginError(message)
-    if not _is_kebab_case(spec.name):
+    if not is_kebab_case(spec.name):
         message = f"{kind} name {spec.name!r} is malformed"
         raise PluginError(message, 'use kebab-case, such as "my-name2"')
-    if spec.name == CLEAN:
-        message = f'{kind} name "{CLEAN}" is reserved for images that are not attacked'
-        raise PluginError(message)
+    if spec.name in RESERVED:
+        message = f'{kind} name "{spec.name}" is reserved for what robench records under it'
+        raise PluginError(message, "take another name")
+    owner = f'{kind} "{spec.name}"'
     if not isinstance(spec, DatasetSpec):
-        _check_parameters(f'{kind} "{spec.name}"', spec.parameters)
-    if isinstance(spec, AttackSpec):
-        _check_attack(spec)
-    if isinstance(spec, ClassifierSpec) and (spec.network is None) == (spec.module is None):
-        message = f'classifier "{spec.name}" has {"neither" if spec.network is None else "both"} of network and module'
-        raise PluginError(message, "give network for one that robench trains, module for one that comes trained")
+        _check_parameters(owner, spec.parameters)
+    match spec:
+        case DatasetSpec():
+            check_dataset(owner, spec)
+        case ClassifierSpec():
+            check_classifier(owner, spec)
+        case DefenseSpec():
+            check_defense(owner, spec)
+        case AttackSpec():
+            check_attack(owner, spec)
     return spec
 
 
-def _check_attack(spec: AttackSpec[Any]) -> None:
-    """Raise ``PluginError`` unless the attack can run in some form and some norm."""
-    if spec.run is None and spec.sweep is None and spec.minimal is None:
-        message = f'attack "{spec.name}" has no function that attacks'
-        raise PluginError(message, "give it run, sweep or minimal")
-    if spec.minimal is not None and (spec.run is not None or spec.sweep is not None):
-        message = f'attack "{spec.name}" looks for the closest image and has another form as well'
-        raise PluginError(message, "minimal stands alone: one run of it answers for every epsilon")
-    if not spec.norms or not set(spec.norms) <= set(NORMS):
-        message = f'the norms of attack "{spec.name}" are {spec.norms!r}'
-        raise PluginError(message, f"name some of {', '.join(NORMS)}")
-
-
-def _is_kebab_case(name: object) -> bool:
+def is_kebab_case(name: object) -> bool:
+    """Say whether a name is lower-case words and digits, joined by hyphens."""
     return isinstance(name, str) and _KEBAB_CASE.fullmatch(name) is not None
 
 
@@ -125,3 +121,8 @@ def _check_parameters(owner: str, parameters: object) -> None:
         if field.init and field.default is missing and field.default_factory is missing:
             message = f'the parameter "{field.name}" of {owner} has no default'
             raise PluginError(message)
+    try:
+        parameters()
+    except Exception as error:
+        message = f"the defaults of {parameters.__name__} of {owner} are refused by itself: {error!r}"
+        raise PluginError(message) from error

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from robench.api.records import FAILED_PLUGINS
+
 if TYPE_CHECKING:
     from robench.api.records import RunSummary
 
@@ -14,7 +16,8 @@ def to_json(summary: RunSummary) -> str:
     """Render a run as one JSON object.
 
     The keys of its rows are the fields of the records of the same name; accuracies are shares in [0, 1], epsilons
-    exact decimal text, ``correct``, ``wrong`` and ``rejected`` numbers of images.
+    exact decimal text, ``correct``, ``wrong`` and ``rejected`` numbers of images. ``failures`` are cells,
+    ``failed_plugins`` what could not be loaded, asked for or not.
 
     Args:
         summary: What to render.
@@ -39,6 +42,7 @@ def to_json(summary: RunSummary) -> str:
         "results": [asdict(row) for row in summary.results],
         "worst": [asdict(row) for row in summary.worst],
         "failures": [asdict(row) for row in summary.failures],
+        FAILED_PLUGINS: summary.details.get(FAILED_PLUGINS, []),
         "cards": [asdict(card) for card in summary.cards],
         "details": dict(summary.details),
     }

@@ -6,8 +6,10 @@ text, never the report.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from robench.api.records import FAILED_PLUGINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,25 @@ def provenance_lines(details: Mapping[str, object]) -> tuple[str, ...]:
         Lines without line feeds; none when nothing is known.
     """
     return tuple(one_line(line) for line in _lines(details))
+
+
+def failed_plugin_lines(details: Mapping[str, object]) -> tuple[str, ...]:
+    """Name the plugins that could not be loaded, a line each.
+
+    Args:
+        details: Of a ``RunSummary``.
+    """
+    failed = details.get(FAILED_PLUGINS)
+    if not isinstance(failed, Sequence):
+        return ()
+    return tuple(
+        one_line(
+            f"not loaded: plugin {item.get('entry_point')} of {item.get('distribution')} {item.get('version')}: "
+            f"{item.get('reason')}"
+        )
+        for item in failed
+        if isinstance(item, Mapping)
+    )
 
 
 def one_line(text: str) -> str:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from robench.api.records import ADAPTIVE, CLEAN, COMPOSITES, NORM_LABELS, REJECTION, WORST_CASE
-from robench.report.provenance import has_threshold, one_line, provenance_lines
+from robench.report.provenance import failed_plugin_lines, has_threshold, one_line, provenance_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,14 @@ def build_grid(summary: RunSummary) -> Grid:
         warnings=tuple(_warnings(summary)),
         header=("attack", *summary.defenses),
         rows=tuple(_rows(summary)),
-        notes=(_MEANING, *_words(summary), *_caveats(summary), *_failures(summary), *provenance_lines(summary.details)),
+        notes=(
+            _MEANING,
+            *_words(summary),
+            *_caveats(summary),
+            *_failures(summary),
+            *failed_plugin_lines(summary.details),
+            *provenance_lines(summary.details),
+        ),
         cards=summary.cards,
     )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import platform
 import shlex
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from robench import __version__
 from robench.api import PluginError, UsageError
-from robench.api.records import Run
+from robench.api.records import FAILED_PLUGINS, Run
 from robench.config.request import DEFAULT_DB
 from robench.config.settings import write_value
 from robench.engine.calibration import check_rate
@@ -67,7 +68,9 @@ def evaluate(request: RunRequest, catalog: Catalog, command: str, progress: Prog
             store.set_status(run.id, "interrupted")
             raise
         store.set_status(run.id, "complete" if complete else "failed")
-        return summarise_stored(store, store.find_run(run.id))
+        summary = summarise_stored(store, store.find_run(run.id))
+        # A run that goes on keeps the record of its beginning; what could be loaded may have changed since.
+        return replace(summary, details={**summary.details, FAILED_PLUGINS: evaluation.failed_plugins})
 
 
 class _Evaluation:
@@ -77,6 +80,7 @@ class _Evaluation:
         self.request = request
         self.progress = progress
         self.bench = Workbench(request, catalog, progress)
+        self.failed_plugins = [asdict(failure) for failure in catalog.failures]
         self.failures: dict[str, str] = {}
         self.prepared: list[tuple[Offer, Prepared | None]] = []
         self.sweeps: list[Sweep] = []
@@ -177,6 +181,7 @@ class _Evaluation:
             "worst_case": self.request.worst_case,
             "environment": self.environment,
             "replay": self._replay(),
+            FAILED_PLUGINS: self.failed_plugins,
         }
         return Run(
             id=run_id(self.cells, self.request.images),

@@ -6,8 +6,6 @@ import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from robench.api import DataContext, UsageError
 from robench.api.records import ADAPTIVE, NORM_LABELS
 from robench.config.checks import EFFORTS
@@ -92,9 +90,7 @@ class Workbench:
         """Return how many images, or images at one epsilon each, go through a defense together under attack."""
         if self.request.batch_size is not None:
             return self.request.batch_size
-        test = self.splits.test
-        few = slice(default_batch_size(self.device))
-        images, labels = (torch.from_numpy(part[few]).to(self.device) for part in (test.images, test.labels))
+        images, labels = self.splits.test.tensors(slice(default_batch_size(self.device)), self.device)
         where = summarise_environment({}, self.device)
         key = settings_digest({"weights": prepared.digest, "precision": prepared.search.precision, **where})
         return self._batch_sizes.find(prepared.search, key, images, labels)

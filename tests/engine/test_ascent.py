@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robench.api import ImageRandom, PluginError, Target, Verdict
+from robench.api import Direction, ImageRandom, Keep, Loss, PluginError, Target, Verdict
 from robench.engine.ascent import GradientAscent
 from robench.engine.deploy import Deployed
 from robench.engine.seeding import ImageStreams
@@ -35,6 +37,9 @@ class Noisy(nn.Module):
 
 def cross_entropy(target: Target, images: Tensor, labels: Tensor) -> Tensor:
     return functional.cross_entropy(target.head(images), labels, reduction="none")
+
+
+OBJECTIVE: Loss = cross_entropy
 
 
 def setting(noise: float = 0.05) -> tuple[Deployed, Tensor, Tensor]:
@@ -75,7 +80,7 @@ def grid(*values: float) -> Tensor:
     return torch.tensor([values] * COUNT, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("keep", ["last", "first-win"])
+@pytest.mark.parametrize("keep", get_args(Keep))
 @pytest.mark.parametrize(("random_start", "restarts"), [(False, 1), (True, 1), (True, 3)])
 def test_a_row_does_not_depend_on_other_images_epsilons_or_batches(
     random_start: bool, restarts: int, keep: str
@@ -106,7 +111,7 @@ def test_one_gradient_serves_all_epsilons_of_a_single_step() -> None:
 
 def test_images_that_have_won_leave_the_batch() -> None:
     deployed, images, labels = setting(noise=0.0)
-    ascent(deployed, images, labels, grid(0.5))(cross_entropy, steps=40, relative_step=0.01, keep="first-win")
+    ascent(deployed, images, labels, grid(0.5))(OBJECTIVE, steps=40, relative_step=0.01, keep="first-win")
     rows = deployed.module.rows
     assert isinstance(rows, list)
     assert len(rows) < 2 * 41
@@ -215,7 +220,8 @@ def test_a_direction_is_gone_along_by_its_sign() -> None:
         signs[..., 0] = -1e-3
         return signs
 
-    found = ascent(deployed, images, labels, grid(0.1))(direction, steps=1, relative_step=0.5)
+    objective: Direction = direction
+    found = ascent(deployed, images, labels, grid(0.1))(objective, steps=1, relative_step=0.5)
     moved = (found[:, 0] - images).clamp(-0.05, 0.05)
     assert bool((moved[..., 0] <= 0).all())
     assert bool((moved[..., 1:] >= 0).all())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,10 +15,11 @@ from filelock import FileLock
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robench.api import Network, Recipe
+from robench.api import DataContext, DatasetSpec, DefenseSpec, Network, NoParameters, Recipe
 from robench.engine.checkpoint import load_checkpoint
-from robench.engine.data import LoadedSplit
+from robench.engine.data import LoadedSplit, Splits
 from robench.engine.digests import module_digest
+from robench.engine.prepare import Offer, Settings, Workshop
 from robench.engine.progress import Silent
 from robench.engine.training import learning_rate
 from robench.engine.weights import CHECKPOINT, MANIFEST, WEIGHTS, WeightCache
@@ -234,3 +236,50 @@ def test_a_second_process_waits_for_the_first_and_uses_its_weights(tmp_path: Pat
             (folder / MANIFEST).write_bytes(manifest)
         assert not waiting.result(timeout=60).trained_now
     assert listener.notes == ["tiny: waiting for another process that is training it"]
+
+
+def test_weights_belong_to_a_classifier_only_if_the_loss_uses_it(tmp_path: Path) -> None:
+    split = data()
+    spec = DatasetSpec(
+        name="bars",
+        summary="",
+        source="",
+        shape=(1, 4, 4),
+        classes=("a", "b"),
+        sizes={"train": 90, "validation": 90, "test": 90},
+        load=lambda name, context: split,
+    )
+    settings = Settings(
+        profile="quick",
+        seed=0,
+        calibration="finite-sample",
+        false_positive_rate=0.1,
+        batch_size=10,
+        precision="float32",
+    )
+    context = DataContext(data_dir=None, cache_dir=tmp_path, offline=True, report=print)
+    workshop = Workshop(Splits(spec, context), WeightCache(tmp_path), settings, CPU, Silent())
+    found = {}
+    for uses_classifier in (False, True):
+        wanted = network(name="uses" if uses_classifier else "ignores", uses_classifier=uses_classifier)
+        defense = DefenseSpec(
+            name="mine",
+            summary="",
+            source="",
+            parameters=NoParameters,
+            build=lambda context, networks: networks["tiny"],
+            networks=partial(listed, wanted),
+        )
+        offer = Offer(spec=defense, parameters=NoParameters(), settings={}, origin={"plugin": "toys", "code": "abc"})
+        trained = [workshop.train_networks(offer, seeded_classifier(seed))[wanted.name] for seed in (1, 2)]
+        found[uses_classifier] = len({item.folder for item in trained})
+    assert found == {False: 1, True: 2}
+
+
+def listed(wanted: Network, context: object) -> list[Network]:
+    return [wanted]
+
+
+def seeded_classifier(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return build()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
+from robench.errors import UsageError
 from robench.registry import load_catalog
 
 if TYPE_CHECKING:
@@ -55,10 +59,11 @@ def test_all_four_kinds_are_collected(install: Installer) -> None:
 from robench.api import ClassifierSpec
 
 TEXTS = {"summary": "", "source": ""}
+PARTS = {"shape": (1, 2, 2), "classes": ("a", "b"), "sizes": {"train": 1, "validation": 1, "test": 1}}
 
 @hookimpl
 def robench_datasets():
-    yield DatasetSpec(name="d", shape=(1, 2, 2), classes=("a",), sizes={}, load=lambda split, context: None, **TEXTS)
+    yield DatasetSpec(name="d", load=lambda split, context: None, **PARTS, **TEXTS)
 
 @hookimpl
 def robench_classifiers():
@@ -107,6 +112,9 @@ def test_an_entry_point_may_name_an_object(install: Installer) -> None:
         pytest.param(hook("['puvae']"), "robench_defenses offered str instead of DefenseSpec", id="wrong type"),
         pytest.param(hook(f"[{spec('x')}]", "robench_attacks"), "offered DefenseSpec instead of AttackSpec", id="kind"),
         pytest.param(hook(f"[{spec('Not_Kebab')}]"), "defense name 'Not_Kebab' is malformed", id="malformed name"),
+        pytest.param(
+            hook(f"[{spec('worst-case')}]"), 'defense name "worst-case" is reserved', id="name of an ensemble"
+        ),
         pytest.param(hook("[" + spec("x\n") + "]"), "is malformed; use kebab-case", id="newline in name"),
         pytest.param(
             hook(f"[{spec('x').replace(repr('x'), '3')}]"), "defense name 3 is malformed", id="number as name"
@@ -120,6 +128,11 @@ def test_an_entry_point_may_name_an_object(install: Installer) -> None:
             id="misspelt hook",
         ),
         pytest.param(hook("[]").replace("():", "(config):"), "PluginValidationError", id="argument of a hook"),
+        pytest.param(
+            "ROBENCH_API = 2\n", "for version 2 of the plugin interface, and this robench has 1.0; update", id="API"
+        ),
+        pytest.param("ROBENCH_API = 0\n", "install a version of it for 1", id="older API"),
+        pytest.param("ROBENCH_API = '1'\n", "ROBENCH_API is '1'; declare the major version", id="malformed API"),
         pytest.param("", "there is no hook in it; implement one of robench_datasets", id="empty module"),
         pytest.param(
             "class Odd(Exception):\n    def __str__(self):\n        raise RuntimeError\nraise Odd",
@@ -264,3 +277,74 @@ def test_the_registry_imports_nothing_heavy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "\n"
+
+
+def test_a_plugin_may_say_which_version_of_the_interface_it_is_written_for(install: Installer) -> None:
+    install.plugin("acme", "ROBENCH_API = 1\n" + hook(f"[{spec('acme')}]"))
+    catalog = load_catalog({})
+    assert "acme" in catalog.defenses
+    assert catalog.failures == ()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param("import time\ntime.sleep(60)", id="sleeps"),
+        pytest.param("while True:\n    pass", id="loops"),
+        pytest.param("import subprocess\nsubprocess.run(['sleep', '60'])", id="waits for a process"),
+        pytest.param(hook("__import__('time').sleep(60) or []"), id="in its hook"),
+        pytest.param("import time\ntry:\n    time.sleep(60)\nexcept BaseException:\n    time.sleep(60)", id="stubborn"),
+    ],
+)
+def test_a_plugin_that_hangs_is_interrupted(install: Installer, source: str) -> None:
+    install.plugin("bad-plugin", source)
+    install.defense("good", "good")
+    begun = time.monotonic()
+    catalog = load_catalog({"ROBENCH_PLUGIN_TIMEOUT": "0.1"})
+    assert time.monotonic() - begun < 20
+    assert {"built-in", "good"} <= set(catalog.defenses)
+    (failure,) = catalog.failures
+    assert "not loaded after 0.1 s; ROBENCH_PLUGIN_TIMEOUT sets another limit" in failure.reason
+
+
+def test_the_time_limit_gives_the_timer_back(install: Installer) -> None:
+    rung = []
+    handler = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
+    before = signal.setitimer(signal.ITIMER_REAL, 100, 7)
+    try:
+        load_catalog({})
+        left, interval = signal.getitimer(signal.ITIMER_REAL)
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, *before)
+    assert 50 < left <= 100
+    assert interval == 7
+    assert rung == []
+
+
+def test_plugins_are_loaded_without_a_limit_outside_the_main_thread(install: Installer) -> None:
+    install.defense("good", "good")
+    with ThreadPoolExecutor(1) as pool:
+        assert "good" in pool.submit(load_catalog, {}).result().defenses
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf"])
+def test_a_time_limit_that_is_none_is_refused(install: Installer, value: str) -> None:
+    with pytest.raises(UsageError, match=f"ROBENCH_PLUGIN_TIMEOUT: '{value}' is no number of seconds"):
+        load_catalog({"ROBENCH_PLUGIN_TIMEOUT": value})
+
+
+def test_what_a_plugin_writes_to_descriptor_1_goes_to_stderr(
+    install: Installer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = (
+        "import ctypes, os, subprocess, sys\n"
+        "os.write(1, b'descriptor\\n')\n"
+        "subprocess.run([sys.executable, '-c', 'print(\"subprocess\")'], check=True)\n"
+        "ctypes.CDLL(None).puts(b'C')\n"
+    )
+    install.plugin("acme", source + hook("[]"))
+    assert load_catalog({}).failures == ()
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert {"descriptor", "subprocess", "C"} <= set(captured.err.split())

@@ -28,7 +28,7 @@ def test_json_has_the_documented_keys(small: RunSummary) -> None:
     counts = ["n", "accuracy", "accuracy_low", "accuracy_high", "correct", "wrong", "rejected"]
     assert list(document) == [
         *("run", "complete", "dataset", "classifier", "profile", "images", "seed", "norm"),
-        *("clean", "results", "worst", "failures", "cards", "details"),
+        *("clean", "results", "worst", "failures", "failed_plugins", "cards", "details"),
     ]
     assert list(document["clean"][0]) == ["defense", *counts]
     assert list(document["results"][0]) == ["defense", "attack", "knowledge", "norm", "epsilon", *counts]

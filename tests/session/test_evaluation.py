@@ -184,7 +184,7 @@ def test_a_table_that_names_nothing_installed_is_mentioned(lab: ToyLab) -> None:
     assert any("toy-nose" in note and 'did you mean "toy-noise"?' in note for note in listener.notes)
 
 
-@pytest.mark.parametrize("name", ["build", "type", "logits", "infinite", "scoreless"])
+@pytest.mark.parametrize("name", ["build", "type", "logits", "infinite", "scoreless", "input", "data", "fit"])
 def test_a_defense_that_lies_or_breaks_costs_only_its_own_cells(lab: ToyLab, name: str) -> None:
     summary = lab.run(defenses=(f"broken-{name}", "none"), attacks=("fgsm",), epsilons="0.1")
     assert {row.defense for row in summary.results} == {"none"}
@@ -195,8 +195,27 @@ def test_a_defense_that_lies_or_breaks_costs_only_its_own_cells(lab: ToyLab, nam
         "logits": "logits have shape",
         "infinite": "not finite",
         "scoreless": "declared rejecting",
+        "input": "broken-input writes to the images",
+        "data": "broken-data writes to the images",
+        "fit": "the fit of defense broken-fit returned the threshold nan",
     }
     assert all(reasons[name] in row.reason for row in summary.failures)
+
+
+def test_what_plugins_write_to_does_not_reach_their_neighbours(lab: ToyLab) -> None:
+    healthy = lab.run(defenses=("toy-detect",), attacks=("noise",), epsilons="0.3", images=20)
+    expected = all_outcomes(lab, healthy)
+    (lab.folder / "toys.db").unlink()
+    among_broken = lab.run(
+        defenses=("broken-fit", "broken-input", "broken-data", "toy-detect"),
+        attacks=("broken-references", "broken-original", "noise"),
+        epsilons="0.3",
+        images=20,
+        batch_size=10,
+    )
+    found = all_outcomes(lab, among_broken)
+    assert {key: found[key] for key in expected} == expected
+    assert {row.attack for row in among_broken.failures if row.defense == "toy-detect"} == {"broken-original"}
 
 
 def test_a_failed_cell_is_tried_again_by_the_same_command(lab: ToyLab) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+ROBENCH_API = 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseParameters:

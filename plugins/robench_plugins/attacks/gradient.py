@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+ROBENCH_API = 1
+
 
 _NORMS: tuple[Norm, ...] = ("linf", "l2")
 

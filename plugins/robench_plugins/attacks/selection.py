@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from robench.api import Target
 
+ROBENCH_API = 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class ForcedClassParameters:

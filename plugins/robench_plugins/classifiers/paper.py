@@ -9,6 +9,8 @@ from robench.api import ClassifierSpec, ModelContext, Network, NoParameters, Rec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+ROBENCH_API = 1
+
 _PAPER_EPOCHS_A = {"mnist": 64, "fashion-mnist": 256}
 _TABLE_1 = "Wester & Thisted (2020), Table 1"
 

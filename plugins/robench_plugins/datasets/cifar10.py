@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from robench.api import DataContext, Split, SplitName
 
+ROBENCH_API = 1
+
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 CIFAR10 = CifarDataset(

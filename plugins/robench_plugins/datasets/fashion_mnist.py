@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from robench.api import DataContext, Split, SplitName
 
+ROBENCH_API = 1
+
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")
 """Where the Debian package ``dataset-fashion-mnist`` puts the files."""
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from robench.api import DataContext, Split, SplitName
 
+ROBENCH_API = 1
+
 SHIPPED = Path(__file__).parent / "mnist_files"
 
 MNIST = IdxDataset(

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+ROBENCH_API = 1
+
 
 def _networks(context: ModelContext[NoParameters]) -> list[Network]:
     from robench_plugins.defenses._magnet_torch import build_autoencoder, reconstruction_loss

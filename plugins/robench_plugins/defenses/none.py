@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+ROBENCH_API = 1
+
 
 def _build(context: ModelContext[NoParameters], networks: Mapping[str, nn.Module]) -> nn.Module:  # noqa: ARG001
     from robench_plugins.defenses._none_torch import Undefended

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from robench_plugins.defenses._puvae_torch import ConditionalVae
 
+ROBENCH_API = 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class PuvaeParameters:

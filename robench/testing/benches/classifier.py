@@ -11,6 +11,7 @@ from robench.api import ClassifierSpec, PluginError, UsageError
 from robench.engine.precision import judging_precision
 from robench.engine.seeding import isolated_default_generator
 from robench.testing.benches.bench import ModelBench, shortened
+from robench.testing.checks.check import NotRun
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class ClassifierBench(ModelBench[ClassifierSpec[Any]]):
-    """A classifier, trained for one epoch unless it comes trained."""
+    """A classifier, trained for one epoch."""
 
     def configure(self) -> Offer:
-        """Make the parameters; the network, if there is one, is trained for one epoch."""
+        """Make the parameters; a network is trained for one epoch."""
         offer = super().configure()
         network = offer.spec.network
         if network is None:
@@ -36,28 +37,18 @@ class ClassifierBench(ModelBench[ClassifierSpec[Any]]):
         return dataclasses.replace(offer, spec=dataclasses.replace(offer.spec, network=short))
 
     def fits(self, workshop: Workshop) -> bool:
-        """Say whether there is a classifier for the images of a workshop."""
+        """Say whether there is one for the images of a workshop."""
+        spec = self.offer.spec
         try:
-            self.make(workshop.context(self.offer))
+            (spec.network or spec.module)(workshop.context(self.offer))
         except UsageError:
             return False
         except (Exception, SystemExit):  # noqa: BLE001 (no matter of shapes; a check meets it again)
             return True
         return True
 
-    @property
-    def comes_trained(self) -> bool:
-        """Whether the plugin returns a classifier rather than a network to train."""
-        return self.offer.spec.network is None
-
-    def make(self, context: ModelContext[Any]) -> nn.Module:
-        """Build the classifier for other images; one that is to be trained is not."""
-        spec = self.offer.spec
-        module: nn.Module = spec.module(context) if spec.network is None else spec.network(context).build()
-        return module
-
     def train(self) -> TrainedNetwork | GivenClassifier:
-        """Train the classifier, or find it in the cache, or have it built."""
+        """Train the classifier, or find it in the cache; build one that comes trained."""
         return self.workshop.train_classifier(self.offer)
 
     @property
@@ -66,7 +57,14 @@ class ClassifierBench(ModelBench[ClassifierSpec[Any]]):
         return self.once("trains", self.train)
 
     def network(self) -> Network:
-        """Describe the network once more."""
+        """Describe the network once more.
+
+        Raises:
+            NotRun: If it comes trained.
+        """
+        if self.offer.spec.network is None:
+            message = "it comes trained"
+            raise NotRun(message)
         network: Network = self.offer.spec.network(self.workshop.context(self.offer))
         return network
 
@@ -76,9 +74,8 @@ class ClassifierBench(ModelBench[ClassifierSpec[Any]]):
         Raises:
             PluginError: If they are no float32 tensor of shape (N, K), or not finite.
         """
-        asked = module or self.trained.module
         with torch.no_grad(), judging_precision(self.device):
-            logits: object = asked(images)
+            logits: object = (module or self.trained.module)(images)
         return checked(logits, len(images), self.classes)
 
     def loss(self, module: nn.Module) -> float:

@@ -17,12 +17,10 @@ _SHAPES = ((1, 28, 28), (3, 32, 32), (1, 8, 8), (3, 17, 23))
 
 
 def trains(bench: ClassifierBench) -> None:
-    """One epoch on a task that is learnt in a second lowers its loss; one that comes trained has passed as it is."""
+    """One epoch on a task that is learnt in a second lowers its loss."""
     from robench.engine.seeding import isolated_default_generator
 
     trained = bench.train()
-    if bench.comes_trained:
-        return
     with isolated_default_generator():
         fresh = bench.network().build().to(bench.device)
     before, after = bench.loss(fresh), bench.loss(trained.module)
@@ -78,7 +76,7 @@ def repeats_itself(bench: ClassifierBench) -> None:
 
 
 def reloads(bench: ClassifierBench) -> None:
-    """Loaded from the cache, or built again if it comes trained, it gives the same answers."""
+    """Loaded from the cache, it gives the same answers."""
     from robench.engine.weights import TrainedNetwork
     from robench.testing.benches.bench import nearly
     from robench.testing.guards import disturb
@@ -136,7 +134,7 @@ def refuses_what_does_not_fit(bench: ClassifierBench) -> None:
         context = dataclasses.replace(bench.workshop.context(bench.offer), shape=shape)
         try:
             with torch.no_grad(), isolated_default_generator():
-                module = bench.make(context).eval()
+                module = bench.offer.spec.network(context).build().eval()
                 checked(module(torch.full((2, *shape), 0.5)), 2, bench.classes)
         except UsageError:
             continue

@@ -12,6 +12,10 @@ class Broken(nn.Module):
         self.kind = kind
 
     def forward(self, images: Tensor) -> Verdict | Tensor:
+        if self.kind == "broken-input":
+            images.mul_(0.5)
+        if self.kind == "broken-data":
+            images.data.mul_(0.5)
         logits: Tensor = self.classifier(images)
         if self.kind == "broken-type":
             return logits

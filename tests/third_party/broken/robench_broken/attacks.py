@@ -34,6 +34,14 @@ def move_the_original(context: AttackContext[NoParameters]) -> Tensor:
     return context.images
 
 
+def deface_references(context: AttackContext[NoParameters]) -> Tensor:
+    if not bool(context.references.images.isfinite().all()):
+        message = "these references were defaced for the batch before"
+        raise ValueError(message)
+    context.references.images.fill_(float("nan"))
+    return context.images
+
+
 def crash(context: AttackContext[NoParameters]) -> Tensor:
     message = "this attack always crashes"
     raise ZeroDivisionError(message)
@@ -57,6 +65,7 @@ ATTACKS: dict[str, Callable[[AttackContext[NoParameters]], Tensor]] = {
     "broken-nan": not_a_number,
     "broken-shape": wrong_shape,
     "broken-original": move_the_original,
+    "broken-references": deface_references,
     "broken-crash": crash,
     "broken-exit": leave,
     "broken-manners": talk_and_switch_gradients_off,

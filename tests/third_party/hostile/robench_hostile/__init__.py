@@ -1,0 +1,1 @@
+"""Plugins that hang, leave, lie about themselves and talk."""
