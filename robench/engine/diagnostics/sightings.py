@@ -18,7 +18,7 @@ _IMAGES = 100
 
 
 class Sightings:
-    """Listens to an attack of which the last iterate counts, see ``observe`` of ``SignAscent``.
+    """Listens to an attack of which the last iterate counts, see ``observe`` of ``GradientAscent``.
 
     Attributes:
         seen: The slots that were watched.
