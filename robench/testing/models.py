@@ -29,15 +29,18 @@ if TYPE_CHECKING:
     from robench.api import ImageRandom
 
 _RECIPE = Recipe(epochs=4, batch_size=32, learning_rate=0.02)
-_MOST_CALLS = 5000
-"""How often an attack may ask about a few images before it counts as one that does not end."""
 
 
 class Counter:
-    """Counts what goes through a model and its copies."""
+    """Counts what goes through a model and its copies.
+
+    Attributes:
+        count: So far.
+        most: What is too much; no number is by default.
+    """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count, self.most = 0, float("inf")
 
     def __deepcopy__(self, memo: dict[int, object]) -> Counter:
         """Return itself: the search form of a defense counts here too."""
@@ -168,9 +171,11 @@ class Constant(Plain):
     def forward(self, images: Tensor) -> Verdict:
         """Answer images, shape (N, C, H, W), with the same logits each."""
         self.calls.count += 1
-        if self.calls.count > _MOST_CALLS:
-            message = f"it has asked {_MOST_CALLS:,} times about a few images that no attack can win, and goes on"
-            raise PluginError(message, "bound the number of its steps")
+        if self.calls.count > self.calls.most:
+            message = (
+                f"it has asked {self.calls.most:,.0f} times about a few images that no attack can win, and goes on"
+            )
+            raise PluginError(message, "bound the number of its steps, or declare their cost")
         logits = self.classifier(torch.full_like(images, 0.5))
         return Verdict(logits=logits + images.flatten(1).sum(1, keepdim=True) * 0 if self.connected else logits)
 

@@ -14,7 +14,7 @@ from robench.engine.runner import Runner, pick_references
 from robench.registry.requirements import missing_modules
 from robench.testing.benches.bench import SEED, ModelBench, plain_offer
 from robench.testing.checks.check import NotRun
-from robench.testing.models import TARGETS, Linear, random_corner
+from robench.testing.models import TARGETS, Constant, Linear, random_corner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _FORMS = ("run", "sweep", "minimal")
 _HOMES = ("plain", "detecting", "stochastic", "selecting")
+_CALLS, _CALLS_PER_COST = 5000, 20
+"""How often an attack may ask a constant model, plus how often for each pass of its declared cost."""
 _COSTLY = 1000
 """Passes for one image beyond which an attack is tried on fewer images."""
 
@@ -74,7 +76,10 @@ class AttackBench(ModelBench[AttackSpec[Any]]):
 
     def prepare(self, target: str) -> Prepared:
         """Prepare one of these defenses anew."""
-        return self.workshop.prepare(plain_offer(TARGETS[target]), self.classifier)
+        prepared = self.workshop.prepare(plain_offer(TARGETS[target]), self.classifier)
+        if isinstance(prepared.deployed.module, Constant):
+            prepared.deployed.module.calls.most = _CALLS + _CALLS_PER_COST * self.spec.cost
+        return prepared
 
     @property
     def linear(self) -> Linear:

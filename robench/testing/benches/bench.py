@@ -124,6 +124,8 @@ class Bench(Generic[S]):
         if check not in self._made:
             try:
                 self._made[check] = make()
+            except NotRun as remark:
+                self._made[check] = remark
             except (Exception, SystemExit):  # noqa: BLE001 (whatever a plugin raises, the check named has it again)
                 self._made[check] = NotRun(f"see {check}")
         if isinstance(self._made[check], NotRun):
