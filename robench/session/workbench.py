@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from robench.api import DataContext, UsageError
+from robench.api import DataContext, PluginError, UsageError
 from robench.api.records import ADAPTIVE
 from robench.config.checks import EFFORTS
 from robench.config.parameters import build_parameters, canonical
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from robench.engine.plan import Assault
     from robench.engine.prepare import Prepared
     from robench.engine.progress import Progress
-    from robench.registry.catalog import Catalog, Entry
+    from robench.registry import Catalog, Entry, FailedPlugin
 
 BASELINE = "none"
 """Name of the defense that is none: what every other one is compared with."""
@@ -55,6 +55,7 @@ class Workbench:
         self.defenses = [self._offer(catalog.defense(name)) for name in _with_baseline(request, catalog)]
         self.attacks = [self._offer(catalog.attack(name)) for name in request.attacks if name != ADAPTIVE]
         self.assaults = [choose_form(offer, request.engine, worst_case=request.worst_case) for offer in self.attacks]
+        self.unusable: list[FailedPlugin] = []
         self.adaptive = self._adaptive(catalog) if ADAPTIVE in request.attacks else []
         self._refuse_idle_settings()
         if request.engine == "foolbox" and request.search_precision in {"tf32", "bfloat16"}:
@@ -88,10 +89,18 @@ class Workbench:
         return self._batch_sizes.find(prepared.search, key, images, labels)
 
     def _adaptive(self, catalog: Catalog) -> list[Assault]:
-        """Return the attacks that the budget allows, whatever they are after, the cheapest first."""
+        """Return the attacks that the budget allows, whatever they are after, the cheapest first.
+
+        Nobody has asked for each of them: one whose defaults do not fit their types is left out, and mentioned.
+        """
         allowed = EFFORTS[: EFFORTS.index(self.request.budget) + 1]
         entries = [entry for entry in catalog.attacks.values() if entry.spec.effort in allowed]
-        offers = [self._offer(entry) for entry in sorted(entries, key=lambda entry: (entry.spec.cost, entry.name))]
+        offers = []
+        for entry in sorted(entries, key=lambda entry: (entry.spec.cost, entry.name)):
+            try:
+                offers.append(self._offer(entry))
+            except PluginError as error:
+                self.unusable.append(entry.failed(str(error)))
         return [choose_form(offer, "native", worst_case=True) for offer in offers]
 
     def _offer(self, entry: Entry[Any]) -> Offer:
