@@ -41,6 +41,12 @@ class Entry(Generic[S]):
     entry_point: str
     module: str
 
+    def failed(self, reason: str) -> FailedPlugin:
+        """Return the record of its failure."""
+        return FailedPlugin(
+            entry_point=self.entry_point, distribution=self.distribution, version=self.version, reason=reason
+        )
+
     def code_digest(self) -> str:
         """Return the SHA-256 of the plugin's code, as hexadecimal text.
 

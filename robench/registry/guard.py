@@ -74,9 +74,12 @@ def time_limit(seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except SlowPluginError:  # it was done just when the time was up; the next interruption is a second away
+            signal.setitimer(signal.ITIMER_REAL, 0)
         # Whoever had set the only timer of the process gets it back, and soon where it is due by now.
         rest = max(left - (time.monotonic() - begun), 1e-3) if left else 0
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
         signal.setitimer(signal.ITIMER_REAL, rest, interval)
 

@@ -80,7 +80,8 @@ class _Evaluation:
         self.request = request
         self.progress = progress
         self.bench = Workbench(request, catalog, progress)
-        self.failed_plugins = [asdict(failure) for failure in catalog.failures]
+        failures = (*catalog.failures, *self.bench.unusable)
+        self.failed_plugins = [dict(sorted(asdict(failure).items())) for failure in failures]
         self.failures: dict[str, str] = {}
         self.prepared: list[tuple[Offer, Prepared | None]] = []
         self.sweeps: list[Sweep] = []

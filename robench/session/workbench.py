@@ -6,7 +6,7 @@ import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from robench.api import DataContext, UsageError
+from robench.api import DataContext, PluginError, UsageError
 from robench.api.records import ADAPTIVE, NORM_LABELS
 from robench.config.checks import EFFORTS
 from robench.config.parameters import build_parameters, canonical
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from robench.engine.plan import Assault
     from robench.engine.prepare import Prepared
     from robench.engine.progress import Progress
-    from robench.registry.catalog import Catalog, Entry
+    from robench.registry import Catalog, Entry, FailedPlugin
 
 BASELINE = "none"
 """Name of the defense that is none: what every other one is compared with."""
@@ -63,6 +63,7 @@ class Workbench:
             _check_attack(entry, request.norm, catalog)
         self.attacks = [self._offer(entry) for entry in named]
         self.assaults = [choose_form(offer, request.engine, worst_case=request.worst_case) for offer in self.attacks]
+        self.unusable: list[FailedPlugin] = []
         self.adaptive = self._adaptive(catalog, progress) if ADAPTIVE in request.attacks else []
         self._refuse_idle_settings()
         if request.engine == "foolbox" and request.search_precision in {"tf32", "bfloat16"}:
@@ -96,7 +97,11 @@ class Workbench:
         return self._batch_sizes.find(prepared.search, key, images, labels)
 
     def _adaptive(self, catalog: Catalog, progress: Progress) -> list[Assault]:
-        """Return the attacks that budget and norm allow, whatever they are after, the cheapest first."""
+        """Return the attacks that budget and norm allow, whatever they are after, the cheapest first.
+
+        Nobody has asked for each of them: one that needs a module that is not installed, or whose defaults do not fit
+        their types, is left out, and mentioned.
+        """
         allowed = EFFORTS[: EFFORTS.index(self.request.budget) + 1]
         entries = [
             entry
@@ -107,8 +112,13 @@ class Workbench:
         if lacking:
             listed = "; ".join(f"{name} (needs {', '.join(missing)})" for name, missing in lacking.items())
             progress.note(f"{ADAPTIVE} leaves out {listed}")
-        entries = [entry for entry in entries if entry.name not in lacking]
-        offers = [self._offer(entry) for entry in sorted(entries, key=lambda entry: (entry.spec.cost, entry.name))]
+        offers = []
+        for entry in sorted(entries, key=lambda entry: (entry.spec.cost, entry.name)):
+            try:
+                if entry.name not in lacking:
+                    offers.append(self._offer(entry))
+            except PluginError as error:
+                self.unusable.append(entry.failed(str(error)))
         return [choose_form(offer, "native", worst_case=True) for offer in offers]
 
     def _offer(self, entry: Entry[Any]) -> Offer:

@@ -24,8 +24,8 @@ class SmoothedClassifier(nn.Module):
     def forward(self, images: Tensor) -> Verdict:
         """Answer images, shape (N, C, H, W), float32, in [0, 1], each without regard to the others.
 
-        Let gradients pass: a defense that hides them is attacked without, and the card will say so. Never write to the
-        images.
+        Let gradients pass, or declare ``differentiable=False``: hidden gradients do not stop attacks that know of them.
+        Never write to the images.
         """
         smooth = functional.avg_pool2d(images, self.width, stride=1, padding=self.width // 2, count_include_pad=False)
         logits: Tensor = self.classifier(smooth)
