@@ -17,30 +17,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Credit:
-    """What one attack won among several. An image counts once for each epsilon.
+    """What one attack and no other of several won. An image counts once for each epsilon.
 
     Attributes:
-        tried, won: Images that it was tried on, and that it won.
-        alone: Of these, the images that all others were tried on, at this epsilon or a larger one, without winning at
+        alone: Images that all others were tried on, at this epsilon or a larger one, without winning at
             this one or a smaller.
         first: Those that no other won either, but that not all of them were tried on: an ensemble spares the later ones
             what an earlier one has won. Whether they would have won is not known.
     """
 
-    tried: int
-    won: int
     alone: int
     first: int
 
 
-def assign_credit(attempts: Mapping[str, Mapping[str, Judged]]) -> dict[str, Credit]:
-    """Count what each attack won, and what nobody else did.
+def assign_credit(attempts: Mapping[str, Mapping[str, Judged]], clean: Judged) -> dict[str, Credit]:
+    """Count what each attack won and no other. An image that is wrong when clean is nobody's win.
 
     Balls nest: who wins an image at some epsilon wins it at every larger one, and who loses it there would not have won
     it at a smaller one.
 
     Args:
         attempts: What each attack was tried on, by its name and by epsilon as decimal text.
+        clean: The same images as they are, and perhaps more.
 
     Returns:
         In the order of ``attempts``.
@@ -58,6 +56,7 @@ def assign_credit(attempts: Mapping[str, Mapping[str, Judged]]) -> dict[str, Cre
         name: _credit(
             tried,
             images,
+            given=clean.image[clean.wrong],
             best=np.min([lowest[other] for other in attempts if other != name], axis=0, initial=np.inf),
             seen=np.min([highest[other] for other in attempts if other != name], axis=0, initial=np.inf),
         )
@@ -66,27 +65,28 @@ def assign_credit(attempts: Mapping[str, Mapping[str, Judged]]) -> dict[str, Cre
 
 
 def _credit(
-    tried: Mapping[str, Judged], images: NDArray[np.int64], *, best: NDArray[np.float64], seen: NDArray[np.float64]
+    tried: Mapping[str, Judged],
+    images: NDArray[np.int64],
+    *,
+    given: NDArray[np.int64],
+    best: NDArray[np.float64],
+    seen: NDArray[np.float64],
 ) -> Credit:
     """Count the wins of one attack.
 
     Args:
         tried: By epsilon.
         images: All images, ascending.
+        given: Those that nobody had to win.
         best: The smallest epsilon at which another attack won each of them.
         seen: The largest epsilon at which every other attack lost each of them.
     """
     best, seen = (np.broadcast_to(bound, images.shape) for bound in (best, seen))
     alone = first = 0
     for epsilon, one in tried.items():
-        rows = np.searchsorted(images, one.image[one.wrong])
+        rows = np.searchsorted(images, np.setdiff1d(one.image[one.wrong], given))
         only = best[rows] > float(epsilon)
         all_tried = seen[rows] >= float(epsilon)
         alone += int((only & all_tried).sum())
         first += int((only & ~all_tried).sum())
-    return Credit(
-        tried=sum(len(one.image) for one in tried.values()),
-        won=sum(int(one.wrong.sum()) for one in tried.values()),
-        alone=alone,
-        first=first,
-    )
+    return Credit(alone=alone, first=first)

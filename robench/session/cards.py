@@ -98,15 +98,15 @@ def _gather(
         rejection=rejection_radii(rejection, clean) if rejection else None,
         alone=alone,
         members=ours,
-        credit=_credit(store, run, [*alone, *ours]),
+        credit=_credit(store, run, [*alone, *ours], clean),
         stochastic=cell.stochastic,
         findings=findings,
         facts=facts,
     )
 
 
-def _credit(store: ResultStore, run: str, counts: Sequence[CellCounts]) -> dict[str, Credit]:
-    """Say what each attack won, and what nobody else did."""
+def _credit(store: ResultStore, run: str, counts: Sequence[CellCounts], clean: Judged) -> dict[str, Credit]:
+    """Say what each attack won and no other."""
     attempts: dict[str, dict[str, Judged]] = {}
     for count in counts:
         cell = count.cell
@@ -115,7 +115,7 @@ def _credit(store: ResultStore, run: str, counts: Sequence[CellCounts]) -> dict[
             known = attempts.setdefault(cell.attack, {})
             if cell.epsilon not in known:  # on its own it was tried on every image, as a member not
                 known[cell.epsilon] = Judged.of(store.outcomes(run, cell.key))
-    return assign_credit(attempts)
+    return assign_credit(attempts, clean)
 
 
 def _chief(by_attack: Mapping[str, object]) -> str:
