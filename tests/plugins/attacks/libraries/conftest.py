@@ -15,7 +15,7 @@ from robench.engine.seeding import ImageStreams
 from robench_plugins.attacks import autoattack, foolbox_attacks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from robench.api import AttackSpec, ImageRandom, Norm
 
@@ -112,7 +112,7 @@ class Laboratory:
 
     def defend(self, kind: str = "plain", classifier: str = "elementwise", classes: int = CLASSES) -> Deployed:
         """Return a defense; ``kind`` names what it is: ``guarded``, ``noisy``, or ``plain``."""
-        modules = {
+        modules: dict[str, Callable[[], nn.Module]] = {
             "elementwise": lambda: Elementwise(classes),
             "convolution": Convolution,
             "constant": lambda: Constant(classes, differentiable=True),

@@ -29,7 +29,8 @@ QUICKEST = {"autoattack": range(2)}
 
 
 def length(change: torch.Tensor, norm: Norm) -> torch.Tensor:
-    return change.flatten(1).norm(dim=1, p=torch.inf if norm == "linf" else 2)
+    flat = change.flatten(1)
+    return flat.abs().amax(1) if norm == "linf" else flat.square().sum(1).sqrt()
 
 
 @pytest.mark.parametrize("kind", ["plain", "noisy guarded"])
