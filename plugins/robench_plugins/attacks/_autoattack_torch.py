@@ -32,7 +32,7 @@ _DLR_CLASSES = 4
 _SMALLEST_SIDE = 5
 """Square under L2 begins with windows of a fifth of the image."""
 _ROUNDING = 1e-6
-"""What an image may be beyond epsilon, as a share of it: the library's projections are in float32."""
+"""What a distance may be beyond epsilon, and as a share of one above 1: the library projects in float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +158,8 @@ def _attack(context: AttackContext[Any], parts: Sequence[Part]) -> Tensor:
     """Return what wins inside the ball, and the original where nothing does, shape (N, C, H, W)."""
     arena, found = _Arena(context), context.images.clone()
     rows = torch.arange(len(found), device=found.device)
-    limit = context.budget.epsilon * (1 + _ROUNDING)
+    epsilon = context.budget.epsilon
+    limit = epsilon + _ROUNDING * max(1.0, epsilon)
     for part in parts:
         for turn in range(part.turns):
             standing = []

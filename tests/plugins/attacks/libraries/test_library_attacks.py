@@ -11,7 +11,7 @@ import torch
 
 from robench.api import PluginError, UsageError
 from robench.engine.deploy import Memo
-from robench_plugins.attacks import autoattack, foolbox_attacks
+from robench_plugins.attacks import _autoattack_torch, autoattack, foolbox_attacks
 from robench_plugins.attacks._draws_torch import ImageDraws
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ BLIND = ("hopskipjump", "boundary", "uniform-noise", "gaussian-noise", "square")
 """Need no gradient of the defense."""
 RANDOM = ("hopskipjump", "boundary", "uniform-noise", "gaussian-noise", "square", "apgd", "apgd-t")
 RADIUS: dict[Norm, float] = {"linf": 0.1, "l2": 1.0}
-QUICKEST = {"autoattack": range(2)}
-"""Which images an attack gets that cannot be set to be quick."""
 
 
 def length(change: torch.Tensor, norm: Norm) -> torch.Tensor:
@@ -33,19 +31,28 @@ def length(change: torch.Tensor, norm: Norm) -> torch.Tensor:
     return flat.abs().amax(1) if norm == "linf" else flat.square().sum(1).sqrt()
 
 
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let AutoAttack, which has nothing to set, take few steps."""
+    for name, value in (("_STEPS", 8), ("_TARGETS", 2), ("_QUERIES", 30)):
+        monkeypatch.setattr(_autoattack_torch, name, value)
+
+
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("kind", ["plain", "noisy guarded"])
 @pytest.mark.parametrize(("name", "norm"), PAIRS)
 def test_what_becomes_of_an_image_does_not_depend_on_its_batch(
     laboratory: Laboratory, name: str, norm: Norm, kind: str
 ) -> None:
     deployed = laboratory.defend(kind)
-    rows = QUICKEST.get(name, range(4))
+    rows = range(4)
     whole = laboratory.try_out(name, deployed, norm=norm, epsilon=RADIUS[norm] / 2, rows=rows)
     for row in rows:
         alone = laboratory.try_out(name, deployed, norm=norm, epsilon=RADIUS[norm] / 2, rows=[row])
         torch.testing.assert_close(alone[0], whole[row], atol=1e-6, rtol=0)
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("classifier", ["elementwise", "convolution"])
 @pytest.mark.parametrize(("name", "norm"), PAIRS)
 def test_an_attack_wins_within_its_rules_and_leaves_everything_else_alone(
@@ -83,7 +90,8 @@ def test_another_seed_draws_something_else(laboratory: Laboratory, name: str) ->
     assert not torch.equal(*found)
 
 
-@pytest.mark.parametrize("name", [name for name in SPECS if name != "autoattack"])
+@pytest.mark.usefixtures("brief")
+@pytest.mark.parametrize("name", SPECS)
 def test_a_rejection_is_no_success(laboratory: Laboratory, name: str) -> None:
     deployed, norm = laboratory.defend("guarded"), SPECS[name].norms[0]
     found = laboratory.try_out(name, deployed, norm=norm, epsilon=1.5 * RADIUS[norm])
@@ -96,8 +104,9 @@ def test_a_rejection_is_no_success(laboratory: Laboratory, name: str) -> None:
     assert bool(before.any())  # that of class 1, whose images are rejected as they are
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("kind", ["plain", "guarded"])
-@pytest.mark.parametrize("name", [name for name in SPECS if name != "autoattack"])
+@pytest.mark.parametrize("name", SPECS)
 def test_a_defense_that_never_changes_its_mind_leaves_images_as_they_are(
     laboratory: Laboratory, name: str, kind: str
 ) -> None:
@@ -105,6 +114,7 @@ def test_a_defense_that_never_changes_its_mind_leaves_images_as_they_are(
     assert torch.equal(found, laboratory.images)
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("name", SPECS)
 def test_a_defense_that_lets_no_gradient_pass_is_said_to_do_so(laboratory: Laboratory, name: str) -> None:
     deployed, norm = laboratory.defend("plain", "blocked"), SPECS[name].norms[0]
@@ -115,7 +125,8 @@ def test_a_defense_that_lets_no_gradient_pass_is_said_to_do_so(laboratory: Labor
         laboratory.try_out(name, deployed, norm=norm)
 
 
-@pytest.mark.parametrize(("name", "norm"), [(name, norm) for name, norm in PAIRS if name != "autoattack"])
+@pytest.mark.usefixtures("brief")
+@pytest.mark.parametrize(("name", "norm"), PAIRS)
 def test_rounding_in_the_images_is_no_error(laboratory: Laboratory, name: str, norm: Norm) -> None:
     deployed = laboratory.defend()
     context = laboratory.context(name, deployed, norm=norm)
@@ -190,6 +201,19 @@ def test_steps_scale_with_epsilon(laboratory: Laboratory, name: str, epsilon: fl
     assert farthest == pytest.approx(epsilon, rel=1e-4)
 
 
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_rounding_beyond_a_tiny_ball_costs_no_win(laboratory: Laboratory, norm: Norm) -> None:
+    deployed = laboratory.defend()
+    context = laboratory.context("apgd", deployed, norm=norm, epsilon=0.003)
+    beyond = laboratory.try_out("deepfool", deployed, norm=norm)
+    context.images.add_(0.998 * (beyond - context.images))
+    before = context.images.clone()
+    found = laboratory.attack(context, "apgd")
+    assert bool(laboratory.outcomes(deployed, found)[0].all())
+    assert float(length(found - before, norm).max()) <= 0.003 + 1e-6
+
+
+@pytest.mark.slow
 def test_autoattack_takes_the_steps_of_the_official_version(laboratory: Laboratory) -> None:
     deployed, memo = laboratory.defend("plain", "constant", classes=10), Memo()
     context = laboratory.context("autoattack", deployed, rows=[0], memo=memo)
