@@ -123,7 +123,7 @@ FAULTS = {
         "is a database of another program",
     ),
     "newer": Fault(
-        lambda path: revise(path, "0042"), "was written by a newer robench (schema 0042; this one knows up to 0002)"
+        lambda path: revise(path, "0042"), "was written by a newer robench (schema 0042; this one knows up to 0003)"
     ),
     "without version": Fault(lambda path: revise(path, None), "was written by a newer robench (schema none;"),
 }
