@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from robench.api import Norm
+
 _FULL = {"linf": "Linf", "l2": "L2"}
 _BATCH = 100
 
@@ -58,7 +60,7 @@ class Contest:
     """
 
     attack: str
-    norm: str
+    norm: Norm
     epsilons: tuple[str, ...]
     direct: Callable[[nn.Module, Tensor, Tensor, float], Tensor]
     minimal: bool = False
@@ -75,15 +77,15 @@ def _by_foolbox(attack: Any, **more: Any) -> Callable[[nn.Module, Tensor, Tensor
     return call
 
 
-def _by_torchattacks(make: Any, norm: str, **settings: Any) -> Callable[[nn.Module, Tensor, Tensor, float], Tensor]:
+def _by_torchattacks(make: Any, norm: Norm, **settings: Any) -> Callable[[nn.Module, Tensor, Tensor, float], Tensor]:
     def call(module: nn.Module, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
-        attack = make(module, norm=_FULL[norm], eps=epsilon or 10.0, **settings)
+        attack = make(module, norm=_FULL[norm], eps=epsilon, **settings)
         return attack(images, labels)  # type: ignore[no-any-return]
 
     return call
 
 
-def _by_autoattack(norm: str) -> Callable[[nn.Module, Tensor, Tensor, float], Tensor]:
+def _by_autoattack(norm: Norm) -> Callable[[nn.Module, Tensor, Tensor, float], Tensor]:
     def call(module: nn.Module, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
         attack = AutoAttack(module, norm=_FULL[norm], eps=epsilon, seed=0, version="standard")
         found = attack.run_standard_evaluation(images, labels, batch_size=100)
@@ -92,62 +94,67 @@ def _by_autoattack(norm: str) -> Callable[[nn.Module, Tensor, Tensor, float], Te
     return call
 
 
-LINF, L2 = ("0.05", "0.1"), ("0.5", "1")
-BRIEF = {"steps": 200, "searches": 6, "initial_weight": 0.1}
-WALK = {"steps": 10, "first_evaluations": 100, "evaluations": 500}
+RADII: dict[Norm, tuple[str, ...]] = {"linf": ("0.05", "0.1"), "l2": ("0.5", "1")}
 
 
 def _contests() -> list[Contest]:
     """Return all of them; those whose budget would take hours run with a smaller one, the same for both."""
-    by_norm: list[Contest] = []
-    for norm, epsilons in (("linf", LINF), ("l2", L2)):
-        deepfool = foolbox.attacks.LinfDeepFoolAttack() if norm == "linf" else foolbox.attacks.L2DeepFoolAttack()
-        noise = (
-            foolbox.attacks.LinfRepeatedAdditiveUniformNoiseAttack()
-            if norm == "linf"
-            else foolbox.attacks.L2ClippingAwareRepeatedAdditiveUniformNoiseAttack()
-        )
-        jump = foolbox.attacks.HopSkipJumpAttack(steps=10, max_gradient_eval_steps=500, constraint=norm)
-        fab = _by_torchattacks(torchattacks.FAB, norm, steps=100, multi_targeted=True)
-        square = _by_torchattacks(torchattacks.Square, norm, n_queries=5000, resc_schedule=False)
-        by_norm += [
-            Contest(attack="deepfool", norm=norm, epsilons=epsilons, direct=_by_foolbox(deepfool), minimal=True),
-            Contest(attack="uniform-noise", norm=norm, epsilons=epsilons, direct=_by_foolbox(noise)),
-            Contest(
-                attack="hopskipjump",
-                norm=norm,
-                epsilons=epsilons,
-                direct=_by_foolbox(jump),
-                minimal=True,
-                settings=WALK,
-            ),
-            Contest(
-                attack="apgd",
-                norm=norm,
-                epsilons=epsilons,
-                direct=_by_torchattacks(torchattacks.APGD, norm, steps=100),
-            ),
-            Contest(
-                attack="apgd-t",
-                norm=norm,
-                epsilons=epsilons,
-                direct=_by_torchattacks(torchattacks.APGDT, norm, steps=100),
-            ),
-            Contest(attack="fab", norm=norm, epsilons=epsilons, direct=fab),
-            Contest(attack="square", norm=norm, epsilons=epsilons, direct=square),
-        ]
+    return [
+        *(contest for norm in RADII for contest in (*_quick(norm), *_slow(norm))),
+        *_in_l2(RADII["l2"]),
+        Contest(attack="autoattack", norm="linf", epsilons=("0.1", "0.3"), direct=_by_autoattack("linf")),
+        Contest(attack="autoattack", norm="l2", epsilons=("1",), direct=_by_autoattack("l2")),
+    ]
+
+
+def _quick(norm: Norm) -> list[Contest]:
+    linf, epsilons = norm == "linf", RADII[norm]
+    deepfool = foolbox.attacks.LinfDeepFoolAttack() if linf else foolbox.attacks.L2DeepFoolAttack()
+    clipped = foolbox.attacks.L2ClippingAwareRepeatedAdditiveUniformNoiseAttack
+    noise = foolbox.attacks.LinfRepeatedAdditiveUniformNoiseAttack() if linf else clipped()
+    apgd = _by_torchattacks(torchattacks.APGD, norm, steps=100)
+    return [
+        Contest(attack="deepfool", norm=norm, epsilons=epsilons, direct=_by_foolbox(deepfool), minimal=True),
+        Contest(attack="uniform-noise", norm=norm, epsilons=epsilons, direct=_by_foolbox(noise)),
+        Contest(attack="apgd", norm=norm, epsilons=epsilons, direct=apgd),
+    ]
+
+
+def _slow(norm: Norm) -> list[Contest]:
+    largest = RADII[norm][-1:]
+    targeted = _by_torchattacks(torchattacks.APGDT, norm, steps=100)
+    fab = _by_torchattacks(torchattacks.FAB, norm, steps=30, multi_targeted=True)
+    square = _by_torchattacks(torchattacks.Square, norm, n_queries=1000, resc_schedule=False)
+    jump = foolbox.attacks.HopSkipJumpAttack(steps=5, max_gradient_eval_steps=200, constraint=norm)
+    walk = {"steps": 5, "first_evaluations": 100, "evaluations": 200}
+    return [
+        Contest(attack="apgd-t", norm=norm, epsilons=largest, direct=targeted),
+        Contest(attack="fab", norm=norm, epsilons=largest, direct=fab, settings={"steps": 30}),
+        Contest(attack="square", norm=norm, epsilons=largest, direct=square, settings={"queries": 1000}),
+        Contest(
+            attack="hopskipjump",
+            norm=norm,
+            epsilons=RADII[norm],
+            direct=_by_foolbox(jump),
+            minimal=True,
+            settings=walk,
+        ),
+    ]
+
+
+def _in_l2(epsilons: tuple[str, ...]) -> list[Contest]:
     carlini = foolbox.attacks.L2CarliniWagnerAttack(
         binary_search_steps=6, steps=200, initial_const=0.1, abort_early=False
     )
-    gaussian = foolbox.attacks.L2ClippingAwareRepeatedAdditiveGaussianNoiseAttack()
-    boundary = _by_foolbox(foolbox.attacks.BoundaryAttack(steps=2000))
+    brief = {"steps": 200, "searches": 6, "initial_weight": 0.1}
+    boundary = _by_foolbox(foolbox.attacks.BoundaryAttack(steps=1000))
+    gaussian = _by_foolbox(foolbox.attacks.L2ClippingAwareRepeatedAdditiveGaussianNoiseAttack())
     return [
-        *by_norm,
-        Contest(attack="cw", norm="l2", epsilons=L2, direct=_by_foolbox(carlini), minimal=True, settings=BRIEF),
-        Contest(attack="boundary", norm="l2", epsilons=L2, direct=boundary, minimal=True, settings={"steps": 2000}),
-        Contest(attack="gaussian-noise", norm="l2", epsilons=L2, direct=_by_foolbox(gaussian)),
-        Contest(attack="autoattack", norm="linf", epsilons=("0.1", "0.3"), direct=_by_autoattack("linf")),
-        Contest(attack="autoattack", norm="l2", epsilons=("1",), direct=_by_autoattack("l2")),
+        Contest(attack="gaussian-noise", norm="l2", epsilons=epsilons, direct=gaussian),
+        Contest(attack="cw", norm="l2", epsilons=epsilons, direct=_by_foolbox(carlini), minimal=True, settings=brief),
+        Contest(
+            attack="boundary", norm="l2", epsilons=epsilons, direct=boundary, minimal=True, settings={"steps": 1000}
+        ),
     ]
 
 
@@ -159,7 +166,6 @@ def _workbench(folder: Path, contest: Contest, images: int) -> Workbench:
     config.write_text("\n".join(lines) + "\n", encoding="utf-8")
     progress = TerminalProgress(sys.stderr)
     session = Session(environ=os.environ, cwd=folder, config=config, progress=progress)
-    norm: dict[str, Any] = {} if contest.norm == "linf" else {"norm": contest.norm}
     overrides = Overrides(
         dataset="mnist",
         classifier="paper-a",
@@ -169,7 +175,7 @@ def _workbench(folder: Path, contest: Contest, images: int) -> Workbench:
         images=images,
         device="cpu",
         profile="quick",
-        **norm,
+        norm=contest.norm,
     )
     return Workbench(session.resolve(overrides), session.catalog, progress)
 
@@ -178,7 +184,7 @@ def _ours(bench: Workbench, contest: Contest, module: nn.Module, images: int) ->
     """Return who withstands, shape (N,), bool, by epsilon, and the seconds: what a run's cells hold."""
     prepared = bench.workshop.prepare(bench.defenses[0], module)
     assault = choose_form(bench.attacks[0], "native")
-    runner = Runner(bench.splits.test, bench.references, seed=0, device=bench.device, rows=_BATCH)
+    runner = Runner(bench.splits.test, bench.references, seed=0, device=bench.device, rows=_BATCH, norm=contest.norm)
     begun = time.perf_counter()
     found: dict[str, list[bool]] = {text: [] for text in contest.epsilons}
     for first in range(0, images, _BATCH):
