@@ -14,7 +14,7 @@ import torchattacks
 
 from robench.api import UsageError
 from robench_plugins.attacks._accepted_torch import AcceptedAnswer
-from robench_plugins.attacks._draws_torch import ImageDraws, image_generators
+from robench_plugins.attacks._draws_torch import image_draws, image_generators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -189,7 +189,7 @@ class _Arena:
         """Attack these rows; return images, who is fooled and how far each was moved, all of length len(rows)."""
         answer, originals = self._answer(rows), self._images[rows]
         part.library.set_model(answer)
-        with ImageDraws([self._generators[row] for row in rows.tolist()]):
+        with image_draws([self._generators[row] for row in rows.tolist()], originals.device):
             tried = part.search(originals, self._labels[rows], turn).detach()
         change = (tried - originals).flatten(1)
         distance = change.abs().amax(1) if self._norm == "linf" else change.square().sum(1).sqrt()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Generator, Tensor
 
@@ -21,15 +22,32 @@ def image_generators(random: ImageRandom) -> list[Generator]:
     return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
-class ImageDraws(TorchFunctionMode):
-    """While it is entered, ``torch.rand`` and ``torch.randn`` give each image draws of its own.
+@contextmanager
+def image_draws(generators: Sequence[Generator], device: torch.device) -> Iterator[None]:
+    """Let ``torch.rand`` and ``torch.randn`` give each image draws of its own, and leave the global generator alone.
 
-    The global generator is left alone, and what an image draws does not depend on the others in the batch.
+    What an image draws then depends neither on the others in the batch nor on the device.
 
     Args:
         generators: Of the images, in their order. A draw for several images must have one row for each; of one image
             it may have any shape.
+        device: Of the images.
     """
+    if len(generators) > 1 or device.type != "cpu":
+        with _Redirection(generators):
+            yield
+        return
+    # A mode sees every call to torch, which takes a third of the time of Square. One image on the CPU can have the
+    # global generator instead, for as long as it is at it.
+    (own,) = generators
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(own.get_state())
+        yield
+        own.set_state(torch.get_rng_state())
+
+
+class _Redirection(TorchFunctionMode):
+    """Hands what torch is asked for to the generators of the images."""
 
     def __init__(self, generators: Sequence[Generator]) -> None:
         super().__init__()

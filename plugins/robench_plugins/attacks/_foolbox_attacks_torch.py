@@ -12,7 +12,7 @@ import torch
 from foolbox.devutils import atleast_kd, flatten
 
 from robench_plugins.attacks._accepted_torch import AcceptedAnswer
-from robench_plugins.attacks._draws_torch import ImageDraws, image_generators
+from robench_plugins.attacks._draws_torch import image_draws, image_generators
 
 if TYPE_CHECKING:
     import eagerpy
@@ -117,7 +117,7 @@ def _walk(context: AttackContext[Any], attack: foolbox.attacks.base.Minimization
         each = torch.tensor([row], device=found.device)
         image, label = found[each].clamp(0, 1), context.labels[each]
         answer = AcceptedAnswer(calm.select(each), label).eval()
-        with torch.no_grad(), ImageDraws([generator]):
+        with torch.no_grad(), image_draws([generator], found.device):
             start = None if bool(answer.fooled(image)) else _start(context, answer, image, int(label))
             if start is not None:
                 criterion = foolbox.criteria.Misclassification(label)
@@ -152,7 +152,7 @@ def _noise(context: AttackContext[RepeatedNoiseParameters], attack: foolbox.atta
     images, budget = context.images.clamp(0, 1), context.budget
     answer = AcceptedAnswer(context.target.calm(), context.labels).eval()
     criterion = foolbox.criteria.Misclassification(context.labels)
-    with torch.no_grad(), ImageDraws(image_generators(context.random)):
+    with torch.no_grad(), image_draws(image_generators(context.random), images.device):
         attacked: Tensor = attack.run(_model(answer, images), images, criterion, epsilon=budget.epsilon)
     return attacked
 

@@ -14,11 +14,9 @@ import torchattacks
 from torch import nn
 
 from robench.engine.seeding import ImageStreams
-from robench_plugins.attacks._draws_torch import ImageDraws, image_generators
+from robench_plugins.attacks._draws_torch import image_generators
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
     from robench.api import Norm
@@ -50,9 +48,10 @@ def where_it_wins(module: nn.Module, found: Tensor, images: Tensor, labels: Tens
     return torch.where((module(found).argmax(1) != labels)[:, None, None, None], found, images)
 
 
-def directly(draws: list[torch.Generator], attack: Callable[[], Tensor]) -> Tensor:
-    with ImageDraws(draws), torch.random.fork_rng():
-        return attack().detach()
+def seeds(count: int) -> list[int]:
+    """Return what the images' own draws begin with; a library takes one seed for a whole batch."""
+    streams = ImageStreams(range(count), torch.device("cpu"), "attack", 0)
+    return [generator.initial_seed() for generator in image_generators(streams)]
 
 
 CARLINI = {"binary_search_steps": 4, "steps": 40, "stepsize": 0.05, "initial_const": 1.0}
@@ -85,17 +84,16 @@ def test_the_walks_of_foolbox(laboratory: Laboratory, name: str, norm: Norm) -> 
         "boundary": foolbox.attacks.BoundaryAttack(steps=120),
     }
     ours = laboratory.try_out(name, deployed, norm=norm)
-    generators = image_generators(ImageStreams(range(len(images)), images.device, "attack", 0))
-    for row, generator in enumerate(generators):
+    for row, seed in enumerate(seeds(len(images))):
         change = (images - images[row]).flatten(1)
         distance = change.abs().amax(1) if norm == "linf" else change.square().sum(1).sqrt()
         start = images[torch.where(labels == labels[row], torch.inf, distance).argmin()][None]
 
-        def attack(row: int = row, start: Tensor = start) -> Tensor:
-            one = slice(row, row + 1)
-            return by_foolbox(module, attacks[name], images[one], labels[one], epsilons=None, starting_points=start)
-
-        assert torch.equal(directly([generator], attack)[0], ours[row])
+        one = slice(row, row + 1)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            theirs = by_foolbox(module, attacks[name], images[one], labels[one], epsilons=None, starting_points=start)
+        assert torch.equal(theirs[0], ours[row])
 
 
 NOISE = {
@@ -109,10 +107,12 @@ def test_the_noise_of_foolbox(laboratory: Laboratory, name: str, norm: Norm) -> 
     deployed = laboratory.defend()
     module, images, labels = deployed.classifier, laboratory.images, laboratory.labels(deployed)
     ours = laboratory.try_out(name, deployed, norm=norm, epsilon=6.0)
-    generators = image_generators(ImageStreams(range(len(images)), images.device, "attack", 0))
-    attack = NOISE[name, norm](repeats=8)
-    theirs = directly(generators, lambda: by_foolbox(module, attack, images, labels, epsilons=6.0))
-    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
+    for row, seed in enumerate(seeds(len(images))):
+        one = slice(row, row + 1)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            theirs = by_foolbox(module, NOISE[name, norm](repeats=8), images[one], labels[one], epsilons=6.0)
+        torch.testing.assert_close(ours[one], theirs, atol=1e-6, rtol=0)
     assert not torch.equal(ours, images)
 
 
@@ -130,13 +130,12 @@ def test_the_attacks_of_torchattacks(laboratory: Laboratory, name: str, norm: No
     }[name]()
     more = {"restarts": 1} if name == "apgd" else {}
     ours = laboratory.try_out(name, deployed, norm=norm, epsilon=EPSILON[norm], **more)
-    generators = image_generators(ImageStreams(range(len(images)), images.device, "attack", 0))
-    for row, generator in enumerate(generators):
+    for row, seed in enumerate(seeds(len(images))):
         one = slice(row, row + 1)
-        theirs = directly([generator], lambda one=one: library(images[one], labels[one]))  # type: ignore[misc]
-        won = bool(module(theirs).argmax(1) != labels[row])
-        # Where it loses, Square of the library returns the original, too.
-        torch.testing.assert_close(ours[row], theirs[0] if won else images[row], atol=1e-6, rtol=0)
+        library.seed = seed
+        with torch.random.fork_rng():
+            theirs = library(images[one], labels[one]).detach()
+        torch.testing.assert_close(ours[one], theirs, atol=1e-6, rtol=0)
     assert not torch.equal(ours, images)
 
 

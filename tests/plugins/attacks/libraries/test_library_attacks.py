@@ -12,7 +12,7 @@ import torch
 from robench.api import PluginError, UsageError
 from robench.engine.deploy import Memo
 from robench_plugins.attacks import _autoattack_torch, autoattack, foolbox_attacks
-from robench_plugins.attacks._draws_torch import ImageDraws
+from robench_plugins.attacks._draws_torch import image_draws
 
 if TYPE_CHECKING:
     from robench.api import Norm
@@ -162,7 +162,10 @@ def test_uniform_noise_stays_in_the_ball_where_that_of_foolbox_does_not(laborato
 
 def test_a_draw_that_images_would_share_is_refused() -> None:
     generators = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
-    with ImageDraws(generators), pytest.raises(RuntimeError, match=r"a draw of shape \(3,\) for 2 images"):
+    with (
+        image_draws(generators, torch.device("cpu")),
+        pytest.raises(RuntimeError, match=r"a draw of shape \(3,\) for 2 images"),
+    ):
         torch.rand(3)
 
 
