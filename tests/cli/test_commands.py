@@ -87,6 +87,17 @@ def test_plugins_list_shows_built_ins_and_third_parties_alike(program: Program) 
         "noise",
         "square-reject",
         "hopskipjump-reject",
+        "cw",
+        "deepfool",
+        "hopskipjump",
+        "boundary",
+        "uniform-noise",
+        "gaussian-noise",
+        "apgd",
+        "apgd-t",
+        "fab",
+        "square",
+        "autoattack",
         "toy-noise",
     ):
         assert name in result.stdout
