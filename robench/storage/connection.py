@@ -38,11 +38,12 @@ def connect(location: Location) -> Engine:
     """Make an engine; nothing is opened yet.
 
     Raises:
-        ModuleNotFoundError, sqlalchemy.exc.NoSuchModuleError: The driver of a server is not installed.
+        ImportError: The driver of a server is not installed.
     """
     path = location.path
     if path is None:
-        return create_engine(location.url)
+        # A server may have been restarted while images were attacked for minutes.
+        return create_engine(location.url, pool_pre_ping=True, connect_args={"connect_timeout": int(BUSY_SECONDS)})
     engine = create_engine(location.url, creator=lambda: _open_file(path))
     event.listen(engine, "begin", _begin)
     event.listen(engine, "invalidate", _roll_back)
@@ -84,8 +85,11 @@ def _roll_back(connection: sqlite3.Connection, *_: object) -> None:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """One consistent view of the database."""
-    with engine.connect() as connection, connection.begin():
-        yield connection
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":  # where each statement would see what was committed before it
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        with connection.begin():
+            yield connection
 
 
 @contextmanager
