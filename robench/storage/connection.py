@@ -107,7 +107,7 @@ def back_up(path: Path, copy: Path) -> None:
         copy: Where to; what is there is replaced.
 
     Raises:
-        sqlite3.Error: The file cannot be read, or the copy not be written.
+        sqlite3.Error: The file cannot be read or is damaged, or the copy cannot be written.
         OSError: The file system refuses the name.
     """
     unfinished = copy.with_name(f"{copy.name}.part")
@@ -115,10 +115,19 @@ def back_up(path: Path, copy: Path) -> None:
     try:
         with closing(_open_file(path)) as source, closing(sqlite3.connect(unfinished)) as target:
             source.backup(target)
+            _require_integrity(target)
         unfinished.replace(copy)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def _require_integrity(database: sqlite3.Connection) -> None:
+    (found,) = database.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        error = sqlite3.DatabaseError(found)
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
 
 
 def journal_mode(engine: Engine, change_to: str = "") -> str:

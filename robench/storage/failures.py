@@ -67,23 +67,26 @@ def _explain(
 ) -> RobenchError | None:
     original = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(original, sqlite3.Error):
-        # What the sqlite3 module itself refuses, such as a closed connection, carries no code and is a defect of ours.
-        code = getattr(original, "sqlite_errorcode", 0) & 0xFF
-        if code in _DAMAGED:
-            what, mend = _DAMAGED[code]
-            return StoreError(f"{location} {what}", mend)
-        if code in _MENDABLE:
-            what, mend = _MENDABLE[code]
-            again = f"{mend}, or {ANOTHER}" if mendable is StoreError else f"{mend}, then repeat the command"
-            return mendable(f"{location}: {what} ({original})", again)
-        if str(original).startswith("Could not decode to UTF-8"):
-            what, mend = _DAMAGED[sqlite3.SQLITE_CORRUPT]
-            return StoreError(f"{location} {what}", mend)
-        return None
+        return _explain_file(original, location, mendable)
+    reason = str(original).strip().partition("\n")[0]
     if getattr(original, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE:
-        reason = str(original).strip().partition("\n")[0]
         return StoreError(f"{location}: {reason}", "ask its owner for the right to read and write there")
     if isinstance(error, OperationalError | InterfaceError):
-        reason = str(original).strip().partition("\n")[0]
         return mendable(f"{location}: {reason}", "check that the server runs and that the URL is right")
+    return None
+
+
+def _explain_file(error: sqlite3.Error, location: Location, mendable: type[RobenchError]) -> RobenchError | None:
+    # What the sqlite3 module itself refuses, such as a closed connection, carries no code and is a defect of ours.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _DAMAGED:
+        what, mend = _DAMAGED[code]
+        return StoreError(f"{location} {what}", mend)
+    if code in _MENDABLE:
+        what, mend = _MENDABLE[code]
+        again = f"{mend}, or {ANOTHER}" if mendable is StoreError else f"{mend}, then repeat the command"
+        return mendable(f"{location}: {what} ({error})", again)
+    if str(error).startswith("Could not decode to UTF-8"):
+        what, mend = _DAMAGED[sqlite3.SQLITE_CORRUPT]
+        return StoreError(f"{location} {what}", mend)
     return None

@@ -102,7 +102,7 @@ def seal_card(connection: Connection, run_id: str, number: int) -> None:
 
 
 def lock(connection: Connection, run_id: str) -> bool:
-    """Keep other writers off a run until the end of the transaction, as SQLite does anyway; False without such a run."""
+    """Keep other writers off a run until the transaction ends, as SQLite does anyway; False without such a run."""
     query = select(RUNS.c.number).where(RUNS.c.id == run_id).with_for_update()
     return connection.execute(query).scalar_one_or_none() is not None
 

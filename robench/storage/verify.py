@@ -17,9 +17,11 @@ from robench.storage.rows import columns, has_own_key, shard_sha256
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, RowMapping
 
     from robench.storage.location import Location
+
+    Row = RowMapping | Mapping[str, Any]
 
 _RESTORE = "restore the store from a backup, or evaluate into another one with --db"
 _NOT_JSON = (TypeError, ValueError)  # what a damaged column may hold instead of text or a number
@@ -142,11 +144,11 @@ def _runs_of_cells(connection: Connection) -> Mapping[int, tuple[str, ...]]:
     return {cell_id: tuple(found) for cell_id, found in runs.items()}
 
 
-def _title(cell: Mapping[str, Any]) -> str:
+def _title(cell: Row) -> str:
     return f"{cell['defense']}, {cell['attack']}, epsilon {cell['epsilon']}"
 
 
-def _own_key(row: Mapping[str, Any]) -> bool:
+def _own_key(row: Row) -> bool:
     try:
         return has_own_key(Cell(**{column.name: row[column.name] for column in columns(CELLS, Cell)}))
     except _NOT_JSON:
@@ -156,11 +158,11 @@ def _own_key(row: Mapping[str, Any]) -> bool:
 class _Shards:
     """The outcomes of one cell, shard by shard."""
 
-    def __init__(self, connection: Connection, cell: Mapping[str, Any], runs: tuple[str, ...]) -> None:
+    def __init__(self, connection: Connection, cell: Row, runs: tuple[str, ...]) -> None:
         self._cell, self._runs = cell, runs
         query = select(SHARDS).where(SHARDS.c.cell_id == cell["id"])
         self._rows = {row["id"]: row for row in connection.execute(query).mappings()}
-        self._members: dict[int, list[Mapping[str, Any]]] = {number: [] for number in self._rows}
+        self._members: dict[int, list[Row]] = {number: [] for number in self._rows}
         wanted = [*columns(OUTCOMES, ImageOutcome), OUTCOMES.c.shard_id]
         for row in connection.execute(select(*wanted).where(OUTCOMES.c.cell_id == cell["id"])).mappings():
             self._members.setdefault(row["shard_id"], []).append(row)
@@ -176,27 +178,27 @@ class _Shards:
             elif not _details_unaltered(self._rows[number]):
                 yield self._fault(members, "seconds, queries or environment of the shard differ from their digest")
 
-    def _unaltered(self, shard: Mapping[str, Any], members: Iterable[Mapping[str, Any]]) -> bool:
+    def _unaltered(self, shard: Row, members: Iterable[Row]) -> bool:
         try:
             outcomes = [_outcome(row) for row in members]
-            return shard_sha256(self._cell["key"], outcomes) == shard["sha256"]
+            return bool(shard_sha256(self._cell["key"], outcomes) == shard["sha256"])
         except _NOT_JSON:
             return False
 
-    def _fault(self, members: Sequence[Mapping[str, Any]], what: str) -> Fault:
+    def _fault(self, members: Sequence[Row], what: str) -> Fault:
         positions = tuple(sorted(row["position"] for row in members))
         what = f"{_title(self._cell)}: {what}"
         return Fault(runs=self._runs, cell=str(self._cell["key"]), positions=positions, what=what)
 
 
-def _outcome(row: Mapping[str, Any]) -> ImageOutcome:
+def _outcome(row: Row) -> ImageOutcome:
     fields = {name: value for name, value in row.items() if name != "shard_id"}
     return ImageOutcome(**{**fields, "outcome": Outcome(fields["outcome"])})
 
 
-def _details_unaltered(shard: Mapping[str, Any]) -> bool:
+def _details_unaltered(shard: Row) -> bool:
     try:
-        return seals.shard_details_sha256(shard) == shard["details_sha256"]
+        return bool(seals.shard_details_sha256(shard) == shard["details_sha256"])
     except _NOT_JSON:
         return False
 
