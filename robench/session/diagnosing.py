@@ -166,6 +166,7 @@ def _probe(bench: Workbench, prepared: Prepared, images: int) -> Probe:
         seed=bench.request.seed,
         device=bench.device,
         rows=bench.batch_size_for(prepared),
+        norm=bench.request.norm,
     )
 
 

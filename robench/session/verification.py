@@ -83,7 +83,9 @@ def verify_engine(request: RunRequest, catalog: Catalog, progress: Progress) -> 
     for defense in bench.defenses:
         prepared = bench.workshop.prepare(defense, classifier)
         rows = bench.batch_size_for(prepared)
-        runner = Runner(bench.splits.test, bench.references, seed=request.seed, device=bench.device, rows=rows)
+        runner = Runner(
+            bench.splits.test, bench.references, seed=request.seed, device=bench.device, rows=rows, norm=request.norm
+        )
         exact = dataclasses.replace(prepared, search=bench.workshop.search_form(prepared.deployed, "float32"))
         for offer in attacks:
             sides = _Sides(runner, prepared, exact, offer, request)
@@ -101,7 +103,7 @@ class _Sides:
 
     def __init__(self, runner: Runner, prepared: Prepared, exact: Prepared, offer: Offer, request: RunRequest) -> None:
         self._runner, self._prepared, self._exact = runner, prepared, exact
-        self._plain, self._native = (Assault(offer=offer, sweeping=sweeping) for sweeping in (False, True))
+        self._plain, self._native = (Assault(offer=offer, form=form) for form in ("plain", "sweep"))
         self._positions = range(request.images)
 
     def compare(self, epsilon: str) -> Comparison:

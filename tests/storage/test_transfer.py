@@ -55,7 +55,7 @@ def figures(location: str, make: Make) -> object:
         assert store.verify().faults == ()
         run = make.run().id
         outcomes = [store.outcomes(run, cell.key) for cell in cells_of(make)]
-        return store.counts(run), store.member_counts(run), outcomes, store.lowest_wins("5" * 64), store.runs()
+        return store.counts(run), store.member_counts(run), outcomes, store.lowest_wins("5" * 64, "linf"), store.runs()
 
 
 @pytest.fixture

@@ -210,13 +210,16 @@ def test_a_flipped_byte_of_the_file_changes_no_result_unnoticed(path: Path, make
 
 
 def test_keys_of_older_schemas_are_their_own(make: Make) -> None:
-    later = ("subject", "stochastic", "ensemble", "member")
     cell = make.cell(subject="")
-    fields = {name: value for name, value in vars(cell).items() if name not in {"key", *later}}
-    old = replace(cell, key=sha256_of(fields))
-    assert has_own_key(old)
-    for altered in (replace(old, stochastic=True), replace(old, subject="5"), replace(old, seed=2)):
-        assert not has_own_key(altered)
+    fields = {name: value for name, value in vars(cell).items() if name != "key"}
+    for later in (("norm",), ("subject", "stochastic", "ensemble", "member")):
+        fields = {name: value for name, value in fields.items() if name not in later}
+        old = replace(cell, key=sha256_of(fields))
+        assert has_own_key(old)
+        for altered in (replace(old, norm="l2"), replace(old, seed=2), replace(old, epsilon="0.30")):
+            assert not has_own_key(altered)
+    assert not has_own_key(replace(old, stochastic=True))
+    assert not has_own_key(replace(old, subject="5"))
 
 
 def test_the_sign_of_zero_that_sqlite_drops_is_no_alteration(store: ResultStore, make: Make) -> None:
