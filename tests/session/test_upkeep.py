@@ -9,7 +9,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ SHIPPED = Path(__file__).parents[2] / "plugins/robench_plugins/datasets/mnist_fi
 @pytest.mark.postgres
 def test_a_run_on_a_server_is_the_run_in_a_file(lab: ToyLab, postgres: PostgresServer) -> None:
     file, server = str(lab.folder / "toys.db"), postgres.new_database()
-    attacks = {"attacks": ("fgsm", "toy-corner"), "epsilons": "0.1", "images": 20, "worst_case": True}
+    attacks: dict[str, Any] = {"attacks": ("fgsm", "toy-corner"), "epsilons": "0.1", "images": 20, "worst_case": True}
     ours, theirs = lab.run(**attacks), lab.run(**attacks, db=server)
     assert (ours.clean, ours.results, ours.worst) == (theirs.clean, theirs.results, theirs.worst)
     session = lab.session()
@@ -44,7 +44,7 @@ def test_a_run_on_a_server_is_the_run_in_a_file(lab: ToyLab, postgres: PostgresS
 
 
 def test_a_run_that_is_imported_reads_and_goes_on_as_it_was(lab: ToyLab) -> None:
-    asked = {"epsilons": "0.1", "images": 10, "attacks": ("fgsm",)}
+    asked: dict[str, Any] = {"epsilons": "0.1", "images": 10, "attacks": ("fgsm",)}
     made = lab.run(**asked)
     session, archive, there = lab.session(), lab.folder / "toys.zip", str(lab.folder / "there.db")
     session.export(str(lab.folder / "toys.db"), archive)
@@ -91,9 +91,9 @@ def test_a_schema_that_was_altered_beyond_reading_is_said_to_be_damaged(lab: Toy
 @pytest.fixture
 def weights(lab: ToyLab) -> Iterator[Path]:
     """Folder of trained weights in a cache of our own."""
-    lab.run(epsilons="0.1", images=5, attacks=("fgsm",))
-    shutil.copytree(lab.cache / "weights", lab.folder / "cache" / "weights")
-    yield next((lab.folder / "cache").glob("weights/*/toy-linear*"))
+    rerun(lab)
+    (folder,) = (lab.folder / "cache").glob("weights/*/toy-linear*")
+    yield folder
     assert not (lab.folder / "canary").exists()
 
 
