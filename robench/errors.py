@@ -40,9 +40,13 @@ class UsageError(RobenchError):
 
 
 class DataError(RobenchError):
-    """A data set is missing, truncated, altered, or cannot be downloaded."""
+    """A data set or an archive of results is missing, truncated, altered, or cannot be downloaded."""
 
     exit_code = 2
+
+
+class MissingDataError(DataError):
+    """The files of a data set are not here: nothing is wrong with them."""
 
 
 class StoreError(RobenchError):

@@ -1,7 +1,6 @@
 """The program: its commands, and the only place where errors become messages and exit codes."""
 
 import os
-import shlex
 import sys
 from typing import Annotated
 
@@ -9,6 +8,8 @@ import typer
 
 from robench import __version__
 from robench.cli.compare import compare
+from robench.cli.context import command_line
+from robench.cli.db import db_app
 from robench.cli.diagnose import diagnose
 from robench.cli.doctor import doctor
 from robench.cli.init import init
@@ -40,6 +41,7 @@ app.command()(diagnose)
 app.command()(verify_engine)
 app.add_typer(runs_app, name="runs")
 app.add_typer(plugins_app, name="plugins")
+app.add_typer(db_app, name="db")
 app.command()(doctor)
 app.command()(init)
 
@@ -81,8 +83,7 @@ def main() -> None:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
     except Stopped as stopped:
-        command = shlex.join(["robench", *sys.argv[1:]])
-        sys.stderr.write(f"\nstopped; nothing that was stored is lost. To go on: {command}\n")
+        sys.stderr.write(f"\nstopped; nothing that was stored is lost. To go on: {command_line()}\n")
         sys.exit(stopped.exit_code)
     except BrokenPipeError:
         # Whoever read our output has gone. Python would complain once more when it flushes at exit.

@@ -65,7 +65,9 @@ Profile = Annotated[
 ]
 Suite = Annotated[str | None, typer.Option("--suite", metavar="NAME", help="Suite of benchmarks.toml.")]
 Config = Annotated[Path | None, path("--config", "FILE", "benchmarks.toml to use; searched upward by default.")]
-Db = Annotated[str | None, typer.Option("--db", metavar="PATH", help="Result store (default: ./robench.db).")]
+Db = Annotated[
+    str | None, typer.Option("--db", metavar="PATH", help="Result store: a file or a URL (default: ./robench.db).")
+]
 DataDir = Annotated[Path | None, path("--data-dir", "FOLDER", "Read data sets from here and nowhere else.")]
 Engine = Annotated[
     str | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import BigInteger, Double, and_, cast, func, not_, or_, select
@@ -139,6 +140,8 @@ def lowest_wins(connection: Connection, subject: str, norm: str) -> tuple[Win, .
     """Find for each image of a subject the smallest epsilon of a norm with a win that counts, by image."""
     # Cells are ranked once, so that outcomes are compared by one whole number each. Of several that won at the same
     # epsilon, the attack itself is named before the ensemble it belongs to.
+    # Ties are decided by the bytes of names: a server may collate them otherwise, and would name another attack.
+    attack = CELLS.c.attack if connection.dialect.name == "sqlite" else CELLS.c.attack.collate("C")
     ranked = (
         select(
             CELLS.c.id,
@@ -146,7 +149,7 @@ def lowest_wins(connection: Connection, subject: str, norm: str) -> tuple[Win, .
             CELLS.c.attack,
             CELLS.c.stochastic,
             func.row_number()
-            .over(order_by=(cast(CELLS.c.epsilon, Double), CELLS.c.attack.in_(COMPOSITES), CELLS.c.attack, CELLS.c.key))
+            .over(order_by=(cast(CELLS.c.epsilon, Double), CELLS.c.attack.in_(COMPOSITES), attack, CELLS.c.key))
             .label("place"),
         )
         .where(
@@ -188,13 +191,18 @@ def findings(connection: Connection, run_id: str) -> dict[str, tuple[Finding, ..
 
 def cards(connection: Connection, run_id: str) -> dict[str, Card]:
     """Collect the newest card of a run for each defense."""
+    return {card.defense: card for card in sorted(all_cards(connection, run_id), key=attrgetter("created"))}
+
+
+def all_cards(connection: Connection, run_id: str) -> tuple[Card, ...]:
+    """List all versions of all cards of a run, in the order in which they were stored."""
     query = (
         select(CARDS.c.defense, CARDS.c.created, CARDS.c.verdict, CARDS.c.document)
         .where(CARDS.c.run_id == run_id)
-        .order_by(CARDS.c.created, CARDS.c.number)
+        .order_by(CARDS.c.number)
     )
-    return {
-        defense: Card(
+    return tuple(
+        Card(
             defense=defense,
             created=created,
             verdict=verdict,
@@ -203,4 +211,4 @@ def cards(connection: Connection, run_id: str) -> dict[str, Card]:
         )
         for defense, created, verdict, document in connection.execute(query)
         for content in [json.loads(document)]
-    }
+    )
