@@ -1,7 +1,6 @@
 """The program: its commands, and the only place where errors become messages and exit codes."""
 
 import os
-import shlex
 import sys
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from robench.cli.replay import replay
 from robench.cli.report import report
 from robench.cli.run import run
 from robench.cli.runs import runs_app
-from robench.cli.stopping import Stopped, stop_on_signals
+from robench.cli.stopping import Stopped, farewell, stop_on_signals
 from robench.cli.train import train
 from robench.cli.verify_engine import verify_engine
 from robench.errors import RobenchError
@@ -68,8 +67,7 @@ def main() -> None:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
     except Stopped as stopped:
-        command = shlex.join(["robench", *sys.argv[1:]])
-        sys.stderr.write(f"\nstopped; what was finished is stored. To go on: {command}\n")
+        sys.stderr.write(farewell())
         sys.exit(stopped.exit_code)
     except BrokenPipeError:
         # Whoever read our output has gone. Python would complain once more when it flushes at exit.

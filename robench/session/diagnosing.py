@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from robench.session.ensembles import ensembles_for
 from robench.session.workbench import Workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from robench.api.records import Cell, Finding, ImageOutcome, Run
     from robench.config.request import RunRequest
@@ -78,17 +79,17 @@ def diagnose(request: RunRequest, catalog: Catalog, progress: Progress) -> list[
         if offer.spec.name not in request.defenses:  # the baseline, which a run would compare with
             continue
         prepared = bench.workshop.prepare(offer, classifier)
-        probe = _probe(bench, prepared, request.images)
-        ensembles = [item for item in ensembles_for(bench, prepared, progress.note) if item.goal == "wrong"]
-        rivals = _trying(probe, [assault for item in ensembles for assault in item.assaults])
         findings: list[Finding] = []
-        for assault in naive:
-            epsilons = _few(request.epsilons)
-            findings += _collect(probe, AttackDiagnosis(probe, assault, epsilons, rivals=rivals), progress)
-        if ADAPTIVE in request.attacks:
-            for ensemble in ensembles:
-                found = found_by(search(probe, ensemble, probe.positions, request.epsilons))
-                findings += _collect(probe, EnsembleDiagnosis(probe, ensemble, found), progress)
+        with _probing(bench, prepared, request.images) as probe:
+            ensembles = [item for item in ensembles_for(bench, prepared, progress.note) if item.goal == "wrong"]
+            rivals = _trying(probe, [assault for item in ensembles for assault in item.assaults])
+            for assault in naive:
+                epsilons = _few(request.epsilons)
+                findings += _collect(probe, AttackDiagnosis(probe, assault, epsilons, rivals=rivals), progress)
+            if ADAPTIVE in request.attacks:
+                for ensemble in ensembles:
+                    found = found_by(search(probe, ensemble, probe.positions, request.epsilons))
+                    findings += _collect(probe, EnsembleDiagnosis(probe, ensemble, found), progress)
         diagnoses.append(Diagnosis(defense=prepared.deployed.name, findings=tuple(findings)))
     return diagnoses
 
@@ -142,12 +143,13 @@ def diagnose_evaluation(
         subjects.append((ensemble.name, one.together, partial(EnsembleDiagnosis, ensemble=ensemble, found=one)))
     findings = []
     able = any(stored for _, stored, _ in subjects)
-    probe = _probe(bench, prepared, min(IMAGES_OF_A_RUN, run.images)) if able else None
-    for name, stored, make in subjects:
-        if probe is None or not stored:
-            findings.append(flags.not_run(name, "all", "the run has no outcomes of it"))
-        else:
-            findings += _collect(probe, make(probe), progress)
+    images = min(IMAGES_OF_A_RUN, run.images)
+    with _probing(bench, prepared, images) if able else nullcontext() as probe:
+        for name, stored, make in subjects:
+            if probe is None or not stored:
+                findings.append(flags.not_run(name, "all", "the run has no outcomes of it"))
+            else:
+                findings += _collect(probe, make(probe), progress)
     store.add_findings(run.id, prepared.deployed.name, findings)
     return tuple(findings)
 
@@ -157,16 +159,18 @@ def _is_suspect(assault: Assault) -> bool:
     return assault.offer.spec.knowledge == "naive" and is_iterative(assault)
 
 
-def _probe(bench: Workbench, prepared: Prepared, images: int) -> Probe:
-    return Probe(
-        bench.splits.test,
-        bench.references,
-        prepared,
-        range(images),
-        seed=bench.request.seed,
-        device=bench.device,
-        rows=bench.batch_size_for(prepared),
-    )
+@contextmanager
+def _probing(bench: Workbench, prepared: Prepared, images: int) -> Iterator[Probe]:
+    with bench.attempt(prepared) as rows:
+        yield Probe(
+            bench.splits.test,
+            bench.references,
+            prepared,
+            range(images),
+            seed=bench.request.seed,
+            device=bench.device,
+            rows=rows,
+        )
 
 
 def _few(epsilons: Sequence[str]) -> tuple[str, ...]:

@@ -41,12 +41,14 @@ if TYPE_CHECKING:
 
 def evaluate(request: RunRequest, catalog: Catalog, command: str, progress: Progress) -> RunSummary:
     """Carry out a request; see ``Session.run``."""
-    ResultStore.check(request.db)
+    if warning := ResultStore.check(request.db):
+        progress.note(warning)
     keep_freed_memory()
     evaluation = _Evaluation(request, catalog, progress)
     evaluation.prepare()
     with ResultStore.open(request.db, create=True) as store:
         run = evaluation.describe(command)
+        store.require_space(len(evaluation.cells) * run.images)
         record(store, run, evaluation.sweeps)
         keeper = Keeper(examples_folder(request.db), run, evaluation.bench.splits.test)
         try:

@@ -109,16 +109,18 @@ class Filling:
         done = total - sum(len(positions) for positions in missing.values())
         if done == total or sweep.prepared is None:
             return
-        size = self._bench.batch_size_for(sweep.prepared)
-        runner = Runner(
-            self._bench.splits.test,
-            self._bench.references,
-            seed=self._run.seed,
-            device=self._bench.device,
-            rows=size,
-            watch=self._tracer.watch,
-        )
-        with self._progress.task(f"{sweep.defense}: {_title(sweep)}", total, "outcomes") as task:
+        with (
+            self._bench.attempt(sweep.prepared) as size,
+            self._progress.task(f"{sweep.defense}: {_title(sweep)}", total, "outcomes") as task,
+        ):
+            runner = Runner(
+                self._bench.splits.test,
+                self._bench.references,
+                seed=self._run.seed,
+                device=self._bench.device,
+                rows=size,
+                watch=self._tracer.watch,
+            )
             task.update(done)
             for positions, epsilons in _batches(missing, size, sweep):
                 found = run_sweep(runner, sweep, positions, epsilons)

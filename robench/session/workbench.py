@@ -11,6 +11,7 @@ from robench.api import DataContext, UsageError
 from robench.api.records import ADAPTIVE
 from robench.config.checks import EFFORTS
 from robench.config.parameters import canonical
+from robench.engine.attempts import Attempts
 from robench.engine.batching import BatchSizes
 from robench.engine.data import Splits
 from robench.engine.digests import settings_digest
@@ -21,6 +22,8 @@ from robench.engine.runner import default_batch_size, pick_references, summarise
 from robench.engine.weights import WeightCache
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from robench.api import References
     from robench.config.request import PathSettings, RunRequest
     from robench.engine.plan import Assault
@@ -67,6 +70,7 @@ class Workbench:
         )
         cache = WeightCache(request.cache_dir)
         self._batch_sizes = BatchSizes(request.cache_dir / "batch-sizes.json")
+        self._attempts = Attempts(request.cache_dir / "attempts", progress.note)
         self.workshop = Workshop(self.splits, cache, settings, self.device, progress)
 
     @cached_property
@@ -81,9 +85,15 @@ class Workbench:
         test = self.splits.test
         few = slice(default_batch_size(self.device))
         images, labels = (torch.from_numpy(part[few]).to(self.device) for part in (test.images, test.labels))
+        return self._batch_sizes.find(prepared.search, self._key_of(prepared), images, labels)
+
+    def attempt(self, prepared: Prepared) -> AbstractContextManager[int]:
+        """Note that a defense is under attack; give the batch size, half of it if the last attempt was killed."""
+        return self._attempts.under_way(self._key_of(prepared), self.batch_size_for(prepared))
+
+    def _key_of(self, prepared: Prepared) -> str:
         where = summarise_environment({}, self.device)
-        key = settings_digest({"weights": prepared.digest, "precision": prepared.search.precision, **where})
-        return self._batch_sizes.find(prepared.search, key, images, labels)
+        return settings_digest({"weights": prepared.digest, "precision": prepared.search.precision, **where})
 
     def _adaptive(self, catalog: Catalog) -> list[Assault]:
         """Return the attacks that the budget allows, whatever they are after, the cheapest first."""
