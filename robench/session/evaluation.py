@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shlex
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,8 @@ def evaluate(request: RunRequest, catalog: Catalog, command: str, progress: Prog
             evaluation.diagnose(store, run, filling.sweeps)
             write_cards(store, summarise_stored(store, run))
         except BaseException:
-            store.set_status(run.id, "interrupted")
+            with suppress(RobenchError):  # a store that fails here has failed before, or the run is another's by now
+                store.set_status(run.id, "interrupted")
             raise
         store.set_status(run.id, "complete" if complete else "failed")
         return summarise_stored(store, store.find_run(run.id))

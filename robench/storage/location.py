@@ -124,8 +124,8 @@ class Location:
             return
         free, needed = shutil.disk_usage(self.path.parent).free, needed + LEAST_FREE_BYTES
         if free < needed:
-            what = "the disk is full" if free < LEAST_FREE_BYTES else f"the disk has only {free // 2**20:,} MiB left"
-            message = f"{self}: {what}, and about {-(-needed // 2**20):,} MiB are needed"
+            left = f"has {free // 2**20:,} MiB left, and about {-(-needed // 2**20):,} MiB are needed"
+            message = f"{self}: the disk {'is full' if free < LEAST_FREE_BYTES else left}"
             raise StoreError(message, f"free some space, or {ANOTHER}")
 
     def warning(self) -> str:

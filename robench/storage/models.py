@@ -161,3 +161,12 @@ CARDS = Table(
     _required("verdict", Text),
     _required("document", Text),
 )
+
+# Which process fills a run. Whoever takes it over writes a token of its own; the former owner's writes then fail.
+CLAIMS = Table(
+    "claims",
+    METADATA,
+    Column("run_id", ForeignKey(RUNS.c.id), primary_key=True),
+    _required("token", String(32)),
+    _required("process", Text),
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import contextmanager
 from operator import itemgetter
 from typing import TYPE_CHECKING, Self
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from robench.errors import IncompleteError, RobenchError, StoreError
 from robench.storage import connection as connections
 from robench.storage import info, reads, schema, writes
+from robench.storage.claims import Claims, abandoned
 from robench.storage.failures import explained
 from robench.storage.location import Location
 from robench.storage.rows import refuse_unstorable_cell, refuse_unstorable_shard
@@ -39,6 +41,7 @@ class ResultStore:
         self._engine = engine
         self._location = location
         self._mendable: type[RobenchError] = StoreError
+        self._claims = Claims()
 
     @classmethod
     def open(cls, location: str, *, create: bool) -> Self:
@@ -117,7 +120,8 @@ class ResultStore:
         """Record a request before its work begins, or that it goes on.
 
         A run that is there already is set to ``running`` and keeps everything else; its failures are cleared. Cells
-        that are there already are shared with the runs that brought them.
+        that are there already are shared with the runs that brought them. The run is ours from now on: whichever store
+        filled it before can write no more, which it is told with an IncompleteError.
 
         Args:
             run: The request.
@@ -131,6 +135,7 @@ class ResultStore:
             refuse_unstorable_cell(cell)
         with self._write() as connection:
             writes.add_run(connection, run, cells, members)
+            self._claims.take(connection, run.id)
         self._mendable = IncompleteError
 
     def set_status(self, run_id: str, status: RunStatus) -> None:
@@ -183,9 +188,11 @@ class ResultStore:
             self._require(found, f"run {run_id} with cell {cell_key}")
 
     def runs(self) -> tuple[Run, ...]:
-        """List all runs, newest first."""
+        """List all runs, newest first. One whose process was killed while it was running is ``interrupted``."""
         with self._read() as connection:
-            return reads.all_runs(connection)
+            gone = abandoned(connection)
+            runs = reads.all_runs(connection)
+        return tuple(dataclasses.replace(run, status="interrupted") if run.id in gone else run for run in runs)
 
     def find_run(self, prefix: str | None) -> Run:
         """Find a run by the beginning of its id.
@@ -304,6 +311,7 @@ class ResultStore:
     @contextmanager
     def _write(self) -> Iterator[Connection]:
         with signals_held(), explained(self._location, self._mendable), connections.writing(self._engine) as connection:
+            self._claims.check(connection)
             yield connection
 
     def _images(self, connection: Connection, run_id: str) -> int:

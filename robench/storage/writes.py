@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
@@ -30,7 +31,9 @@ def add_run(connection: Connection, run: Run, cells: Sequence[Cell], members: Se
     connection.execute(delete(RUN_CELLS).where(RUN_CELLS.c.run_id == run.id))
     listed = [("cell", cell) for cell in cells] + [("member", cell) for cell in members]
     if listed:
-        _insert_new(connection, CELLS, [values(cell) for _, cell in listed])
+        # In order of their keys, as below: two processes that insert the same ones crosswise would block each other.
+        new = sorted((cell for _, cell in listed), key=attrgetter("key"))
+        _insert_new(connection, CELLS, [values(cell) for cell in new])
         cell_id = select(CELLS.c.id).where(CELLS.c.key == bindparam("cell_key")).scalar_subquery()
         connection.execute(
             insert(RUN_CELLS).values(run_id=run.id, cell_id=cell_id, failure=""),
@@ -64,8 +67,9 @@ def fail_cell(connection: Connection, run_id: str, cell_key: str, reason: str) -
 
 def add_shard(connection: Connection, cell_key: str, shard: Shard) -> bool:
     """Insert the outcomes that are new, and their digest; False where there is no such cell."""
-    # FOR UPDATE locks the cell on PostgreSQL, so that two writers of one shard queue there as they do on SQLite.
-    cell = select(CELLS.c.id).where(CELLS.c.key == cell_key).with_for_update()
+    # Locks the cell on PostgreSQL, so that two writers of one shard queue there as they do on SQLite. Rows that refer
+    # to the cell may still be added meanwhile, in whatever order.
+    cell = select(CELLS.c.id).where(CELLS.c.key == cell_key).with_for_update(key_share=True)
     cell_id = connection.execute(cell).scalar_one_or_none()
     if cell_id is None:
         return False

@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from robench.errors import StoreError
 from robench.storage import connection
+from robench.storage.schema import REVISIONS
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ FAULTS = {
         "is a database of another program",
     ),
     "newer": Fault(
-        lambda path: revise(path, "0042"), "was written by a newer robench (schema 0042; this one knows up to 0002)"
+        lambda path: revise(path, "0042"),
+        f"was written by a newer robench (schema 0042; this one knows up to {REVISIONS[-1]})",
     ),
     "without version": Fault(lambda path: revise(path, None), "was written by a newer robench (schema none;"),
 }

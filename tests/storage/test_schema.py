@@ -72,7 +72,7 @@ def test_an_interrupted_creation_leaves_nothing_and_is_made_up_for(path: Path, m
     assert definitions(path) == {}
     monkeypatch.undo()
     ResultStore.open(str(path), create=True).close()
-    tables = {"runs", "cells", "run_cells", "shards", "outcomes", "findings", "cards"}
+    tables = {"runs", "cells", "run_cells", "shards", "outcomes", "findings", "cards", "claims"}
     assert set(definitions(path)) == tables | {"ix_shards_cell_id"}
 
 
@@ -100,7 +100,7 @@ def test_a_new_store_says_what_it_is(store: ResultStore, path: Path, make: Make)
     store.add_run(make.run(), [make.cell()])
     store.add_shard(make.cell().key, make.shard(range(3)))
     info = store.describe()
-    assert (info.location, info.dialect, info.schema_revision) == (str(path), "sqlite", "0002")
+    assert (info.location, info.dialect, info.schema_revision) == (str(path), "sqlite", schema.REVISIONS[-1])
     assert info.sqlite_version == sqlite3.sqlite_version
     assert info.journal_mode == ("wal" if connection.wal_is_safe(sqlite3.sqlite_version_info) else "delete")
     assert (info.size_bytes, info.runs, info.outcomes) == (path.stat().st_size, 1, 3)
