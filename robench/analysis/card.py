@@ -11,7 +11,7 @@ from robench.analysis.calibrated import certified_rate
 from robench.analysis.evidence import LENIENT, MEDIAN, STRICT, measure
 from robench.analysis.judged import aligned
 from robench.analysis.mcnemar import Discordance
-from robench.api.records import Card
+from robench.api.records import NORM_LABELS, Card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,7 +77,7 @@ def _threat(evidence: Evidence, run: Run, details: Mapping[str, object]) -> str:
     hashes = ", ".join(f"{name} {str(value)[:_DIGITS]}" for name, value in digests.items() if value)
     budget = f" (budget {details['budget']})" if evidence.members and "budget" in details else ""
     return (
-        f"Linf, eps {' '.join(evidence.worst)}; knowledge {evidence.knowledge}{budget}; "
+        f"{NORM_LABELS[evidence.norm]}, eps {' '.join(evidence.worst)}; knowledge {evidence.knowledge}{budget}; "
         f"n {len(evidence.clean.image):,} (ids {images}), seed {run.seed}; SHA-256: {hashes}"
     )
 

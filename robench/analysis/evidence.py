@@ -46,6 +46,7 @@ class Evidence:
 
     Attributes:
         defense: Name.
+        norm: ``linf`` or ``l2``: all of this is about balls of one norm.
         knowledge: Of the attacks behind ``worst``.
         clean: On clean images.
         worst: The worst case of each image by epsilon, ascending: over all attacks of the run and, for whatever
@@ -61,6 +62,7 @@ class Evidence:
     """
 
     defense: str
+    norm: str
     knowledge: str
     clean: Judged
     worst: Mapping[str, Judged]

@@ -169,12 +169,12 @@ def doubling(attack: str, what: str, more: Tally) -> Finding:
     return _counted(attack, "doubling", more, f"twice the {what} win more", f"double the {what} until nothing changes")
 
 
-def unbounded(attack: str, lost: Tally) -> Finding:
-    """Judge the control at epsilon 1, where any image may become any other: every loss is a FAIL."""
+def unbounded(attack: str, lost: Tally, epsilon: str = "1") -> Finding:
+    """Judge the control at an epsilon where any image may become any other: every loss is a FAIL."""
     return _finding(
         f"{attack}: unbounded",
         "FAIL" if lost.count else "PASS",
-        f"{lost} stand at epsilon 1",
+        f"{lost} stand at epsilon {epsilon}",
         "every image can be turned into any other, so the attack fails, not the image"
         if lost.count
         else "the attack wins where it must",
@@ -182,8 +182,8 @@ def unbounded(attack: str, lost: Tally) -> Finding:
     )
 
 
-def chance(attack: str, standing: Tally, most_frequent: int) -> Finding:
-    """Judge the control at epsilon 0.5 without a detector, where every image can be turned grey.
+def chance(attack: str, standing: Tally, most_frequent: int, epsilon: str = "0.5") -> Finding:
+    """Judge the control at an epsilon where every image can be turned grey, without a detector.
 
     A grey image has one answer, right for the most frequent class at best: more that stand are a FAIL.
 
@@ -191,12 +191,13 @@ def chance(attack: str, standing: Tally, most_frequent: int) -> Finding:
         attack: Name.
         standing: Images that the attack loses.
         most_frequent: Number of images of the most frequent class.
+        epsilon: Decimal text.
     """
     fails = standing.count > most_frequent
     return _finding(
         f"{attack}: chance",
         "FAIL" if fails else "PASS",
-        f"{standing} stand at epsilon 0.5, by chance {most_frequent}",
+        f"{standing} stand at epsilon {epsilon}, by chance {most_frequent}",
         "grey images alone would do better, so the attack fails, not the image"
         if fails
         else "the attack does not do worse than grey images",

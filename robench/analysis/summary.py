@@ -52,6 +52,7 @@ def summarise(run: Run, counts: Sequence[CellCounts], members: Sequence[CellCoun
         # A run whose cells are not stored yet has produced nothing, which is not completeness.
         complete=bool(counts) and all(count.n == run.images for count in counts),
         planned=len(counts) * run.images,
+        norm=next((count.cell.norm for count in counts if count.cell.attack != CLEAN), "none"),
         defenses=tuple(dict.fromkeys(count.cell.defense for count in counts)),
         attacks=tuple(dict.fromkeys(count.cell.attack for count in counts if count.cell.attack != CLEAN)),
         clean=tuple(_clean_row(count) for count in judged if count.cell.attack == CLEAN),
@@ -119,6 +120,7 @@ def _result_row(count: CellCounts) -> ResultRow:
         defense=count.cell.defense,
         attack=count.cell.attack,
         knowledge=count.cell.knowledge,
+        norm=count.cell.norm,
         epsilon=count.cell.epsilon,
         n=count.n,
         accuracy=robust / count.n,
@@ -141,6 +143,7 @@ def _worst_row(row: ResultRow) -> WorstRow:
         defense=row.defense,
         attack=row.attack,
         knowledge=row.knowledge,
+        norm=row.norm,
         worst_case_epsilon=row.epsilon,
         n=row.n,
         accuracy=row.accuracy,

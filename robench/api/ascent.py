@@ -17,7 +17,7 @@ It is to be raised, asks the target about these rows only, and lets gradients re
 """
 
 Direction = Callable[..., "Tensor"]
-"""``direction(target, images, labels, *given)`` for M rows: where to go, shape (M, C, H, W); its sign is what counts.
+"""``direction(target, images, labels, *given)`` for M rows: where to go, shape (M, C, H, W); its length does not count.
 
 For what is no gradient of one number, such as a gradient less its part along another one.
 """
@@ -56,7 +56,7 @@ class Trial(Protocol):
 
 
 class Ascent(Protocol):
-    """Steps along the sign of a gradient, for all epsilons of the batch at once.
+    """Steps along a gradient, for all epsilons of the batch at once: along its sign in Linf, at unit length in L2.
 
     Work is shared where the result is the same: without a random start, the first gradient is that of the image itself
     and serves every epsilon. If wins are kept, rows of slots that have won, in this call or before it, leave the batch,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ REJECTION = "rejection"
 
 COMPOSITES = (WORST_CASE, ADAPTIVE, REJECTION)
 """Names under which several attacks, the members of an ensemble, are recorded as one."""
+
+NORM_LABELS: Mapping[str, str] = MappingProxyType({"linf": "Linf", "l2": "L2"})
+"""What norms are called where people read them."""
 
 RunStatus = Literal["running", "interrupted", "complete", "failed"]
 FindingStatus = Literal["PASS", "WARN", "FAIL"]
@@ -116,7 +120,8 @@ class Cell:
         classifier_digest, defense_digest: SHA-256 of all weights and buffers.
         threshold: Scores above it are rejected; None for a defense that never rejects.
         knowledge: Of the attack; ``none`` for clean images.
-        epsilon: Exact decimal text; ``0`` for clean images.
+        norm: ``linf`` or ``l2``: of the ball; ``none`` for clean images.
+        epsilon: Radius of the ball, exact decimal text; ``0`` for clean images.
         seed: Seed of the run.
         device: ``cpu`` or ``cuda``.
         settings: All parameters, calibration and code digests, as canonical JSON text.
@@ -138,6 +143,7 @@ class Cell:
     threshold: float | None
     attack: str
     knowledge: str
+    norm: str
     epsilon: str
     seed: int
     device: str
@@ -304,6 +310,7 @@ class ResultRow:
     defense: str
     attack: str
     knowledge: str
+    norm: str
     epsilon: str
     n: int
     accuracy: float
@@ -321,6 +328,7 @@ class WorstRow:
     defense: str
     attack: str
     knowledge: str
+    norm: str
     worst_case_epsilon: str
     n: int
     accuracy: float
@@ -347,6 +355,7 @@ class RunSummary:
         run: The request and its provenance.
         complete: Whether every cell has all its images.
         planned: Number of outcomes of the complete run: its cells times its images.
+        norm: ``linf`` or ``l2``, of all balls.
         defenses, attacks: Names, in the order of the request; ``clean`` is not among the attacks.
         clean, results, worst, failures: Rows in the order of the request, epsilons ascending.
         details: ``run.details``, parsed.
@@ -356,6 +365,7 @@ class RunSummary:
     run: Run
     complete: bool
     planned: int
+    norm: str
     defenses: tuple[str, ...]
     attacks: tuple[str, ...]
     clean: tuple[CleanRow, ...]

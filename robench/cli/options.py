@@ -32,8 +32,9 @@ Attacks = Annotated[
 ]
 Epsilons = Annotated[
     str | None,
-    typer.Option("--epsilons", metavar="LIST", help="Linf radii in (0, 1]: 0.05,0.1,0.3 or first:last:count."),
+    typer.Option("--epsilons", metavar="LIST", help="Radii: 0.05,0.1,0.3 or first:last:count; in Linf up to 1."),
 ]
+Norm = Annotated[str | None, typer.Option("--norm", metavar="NAME", help="Of the balls: linf or l2.")]
 Images = Annotated[int | None, _whole_number("--images", "Number of test images.")]
 Seed = Annotated[int | None, _whole_number("--seed", "Decides weights, image sample and every random draw.")]
 Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:INDEX.")]

@@ -35,7 +35,7 @@ def _entries(catalog: "Catalog") -> "list[Entry[Any]]":
     return [entry for table in tables for entry in table.values()]
 
 
-def _as_json(entry: "Entry[Any]") -> dict[str, str]:
+def _as_json(entry: "Entry[Any]") -> dict[str, object]:
     return {
         "kind": entry.kind,
         "name": entry.name,
@@ -44,7 +44,21 @@ def _as_json(entry: "Entry[Any]") -> dict[str, str]:
         "distribution": entry.distribution,
         "version": entry.version,
         "module": entry.module,
+        "missing": _missing(entry),
     }
+
+
+def _missing(entry: "Entry[Any]") -> dict[str, str]:
+    """Return the modules that an attack lacks here, with what to install for them; nothing for other kinds."""
+    from robench.registry.requirements import missing_modules
+
+    return missing_modules(entry.spec) if entry.kind == "attack" else {}
+
+
+def _summary(entry: "Entry[Any]") -> str:
+    missing = _missing(entry)
+    summary: str = entry.spec.summary
+    return f"{summary} (needs {', '.join(missing)})" if missing else summary
 
 
 def _print_tables(catalog: "Catalog") -> None:
@@ -52,7 +66,7 @@ def _print_tables(catalog: "Catalog") -> None:
 
     console = stdout_console()
     rows = [
-        (entry.kind, entry.name, entry.spec.summary, f"{entry.distribution} {entry.version}")
+        (entry.kind, entry.name, _summary(entry), f"{entry.distribution} {entry.version}")
         for entry in _entries(catalog)
     ]
     print_listing(console, ("kind", "name", "summary", "from"), rows)

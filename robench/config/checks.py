@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from robench.api import NORMS
 from robench.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
@@ -148,6 +149,15 @@ def budget(value: object, where: str) -> str:
         UsageError: If there is no such budget.
     """
     return choice(value, where, EFFORTS)
+
+
+def norm(value: object, where: str) -> str:
+    """Return the norm of the balls.
+
+    Raises:
+        UsageError: If there is no such norm.
+    """
+    return choice(value, where, NORMS)
 
 
 def flag(value: object, where: str) -> bool:

@@ -22,9 +22,11 @@ DEFAULTS_KEYS = (
     "search_precision",
     "worst_case",
     "budget",
+    "norm",
 )
-DATASET_KEYS = ("classifier", "epsilons", "false_positive_rate")
-SUITE_KEYS = DEFAULTS_KEYS + DATASET_KEYS
+_EITHER_KEYS = ("classifier", "epsilons", "false_positive_rate")
+DATASET_KEYS = (*_EITHER_KEYS, "l2_epsilons")
+SUITE_KEYS = DEFAULTS_KEYS + _EITHER_KEYS
 
 Place = Callable[[str], str]
 """Tells where a key was set, such as ``benchmarks.toml: suites.quick.images`` or ``--images``."""
@@ -37,7 +39,8 @@ class Choices:
     Attributes:
         dataset, classifier: Names.
         defenses, attacks: Names, not empty.
-        epsilons: Normalised decimal texts, ascending.
+        epsilons: Normalised decimal texts, ascending; of a data set, those of Linf.
+        l2_epsilons: The same of L2.
         images: Number of test images, at least 1.
         seed: In [0, 2**63).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:INDEX``.
@@ -49,6 +52,7 @@ class Choices:
         search_precision: ``auto``, ``float32``, ``tf32`` or ``bfloat16``.
         worst_case: Whether to evaluate the worst case per image over all attacks and smaller epsilons.
         budget: ``quick``, ``standard`` or ``thorough``.
+        norm: ``linf`` or ``l2``.
     """
 
     dataset: str | None = None
@@ -56,6 +60,7 @@ class Choices:
     defenses: tuple[str, ...] | None = None
     attacks: tuple[str, ...] | None = None
     epsilons: tuple[str, ...] | None = None
+    l2_epsilons: tuple[str, ...] | None = None
     images: int | None = None
     seed: int | None = None
     device: str | None = None
@@ -67,6 +72,7 @@ class Choices:
     search_precision: str | None = None
     worst_case: bool | None = None
     budget: str | None = None
+    norm: str | None = None
 
 
 _CHECKS: Mapping[str, Callable[[object, str], Any]] = MappingProxyType(
@@ -76,6 +82,7 @@ _CHECKS: Mapping[str, Callable[[object, str], Any]] = MappingProxyType(
         "defenses": checks.names,
         "attacks": checks.names,
         "epsilons": parse_epsilons,
+        "l2_epsilons": parse_epsilons,
         "images": checks.count,
         "seed": checks.seed,
         "device": checks.device,
@@ -87,6 +94,7 @@ _CHECKS: Mapping[str, Callable[[object, str], Any]] = MappingProxyType(
         "search_precision": checks.search_precision,
         "worst_case": checks.flag,
         "budget": checks.budget,
+        "norm": checks.norm,
     }
 )
 

@@ -25,6 +25,7 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
         "search_precision": "ROBENCH_SEARCH_PRECISION",
         "worst_case": "ROBENCH_WORST_CASE",
         "budget": "ROBENCH_BUDGET",
+        "norm": "ROBENCH_NORM",
     }
 )
 

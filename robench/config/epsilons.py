@@ -10,7 +10,10 @@ from robench.config.checks import invalid, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from robench.api import Norm
+
 _SMALLEST = Decimal("1e-10")  # at most 10 decimals
+_LARGEST = Decimal(1_000_000)  # further apart are no two images; a number with more digits would take for ever
 _MOST = 1000
 _RANGE_PARTS = 3
 _PRECISION = 50
@@ -28,8 +31,8 @@ def parse_epsilons(value: object, where: str = "epsilons") -> tuple[str, ...]:
         Texts such as ``0.3``, never in exponent form.
 
     Raises:
-        UsageError: If there is no epsilon, more than 1000, or one that is no number, not above 0, above 1 or has more
-            than 10 decimals.
+        UsageError: If there is no epsilon, more than 1000, or one that is no number, not above 0, absurdly large or has
+            more than 10 decimals. ``check_radii`` knows more of what is too large.
 
     >>> parse_epsilons("0.30, 0.1:0.2:3")
     ('0.1', '0.15', '0.2', '0.3')
@@ -44,6 +47,23 @@ def parse_epsilons(value: object, where: str = "epsilons") -> tuple[str, ...]:
     if len(numbers) > _MOST:
         raise invalid(where, f"there are more than {_MOST} epsilons")
     return tuple(_normal_text(number) for number in sorted(numbers))
+
+
+def check_radii(epsilons: tuple[str, ...], norm: Norm, where: str) -> None:
+    """Refuse radii that no ball of a norm has.
+
+    Those of L2 are limited by the size of an image, which is not known here.
+
+    Args:
+        epsilons: Normalised decimal texts.
+        norm: Of the balls.
+        where: The place that an error names.
+
+    Raises:
+        UsageError: If one is above 1 in Linf.
+    """
+    if norm == "linf" and (large := next((text for text in epsilons if Decimal(text) > 1), "")):
+        raise invalid(where, f"{large} is above 1", "in Linf epsilons are in (0, 1], as pixels are; or give --norm l2")
 
 
 def _items(value: object, where: str) -> Iterator[tuple[object, str]]:
@@ -100,9 +120,9 @@ def _number(item: object, where: str) -> Decimal:
     if not number.is_finite():
         raise invalid(where, f"{shown(item)} is not a finite number")
     if number <= 0:
-        raise invalid(where, f"{shown(item)} is not above 0", "epsilons are in (0, 1]")
-    if number > 1:
-        raise invalid(where, f"{shown(item)} is above 1", "epsilons are in (0, 1], as pixels are in [0, 1]")
+        raise invalid(where, f"{shown(item)} is not above 0")
+    if number > _LARGEST:
+        raise invalid(where, f"{shown(item)} is above {_LARGEST:,}")
     exact = number.quantize(_SMALLEST)
     if exact != number:
         raise invalid(where, f"{shown(item)} has more than 10 decimals")

@@ -55,6 +55,10 @@ class Layers:
         """Return the value under a key; None where all sources are silent."""
         return next((value for layer in self.layers if (value := getattr(layer.choices, key)) is not None), None)
 
+    def place(self, key: str) -> str:
+        """Return what messages call the key where it is decided; some source must say something about it."""
+        return self._deciding(key).place(key)
+
     def name(self, key: str) -> str:
         """Return the name under a key.
 

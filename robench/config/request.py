@@ -13,6 +13,7 @@ from robench.api.records import ADAPTIVE
 from robench.config.checks import invalid, known_name, text
 from robench.config.choices import read_choices
 from robench.config.environment import VARIABLES, choices_from_environment, switch
+from robench.config.epsilons import check_radii
 from robench.config.file import load_config
 from robench.config.layers import Layer, Layers
 from robench.config.location import packaged_source
@@ -21,7 +22,7 @@ from robench.config.parameters import build_parameters
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from robench.api import Effort
+    from robench.api import Effort, Norm
     from robench.config.choices import Place
     from robench.config.file import Config
 
@@ -63,6 +64,7 @@ class Overrides:
     search_precision: str | None = None
     worst_case: bool | None = None
     budget: str | None = None
+    norm: str | None = None
     trace: Path | None = None
     keep_examples: bool = False
 
@@ -103,6 +105,7 @@ class RunRequest(PathSettings):
         search_precision: Number format of searches: ``auto``, ``float32``, ``tf32`` or ``bfloat16``.
         worst_case: Whether to evaluate the worst case per image over all attacks and smaller epsilons.
         budget: How much the ensemble ``adaptive`` may cost: ``quick``, ``standard`` or ``thorough``.
+        norm: Of the balls whose radii the epsilons are.
         trace: Folder for a trace of the run, if one is wanted.
         keep_examples: Whether to write the attacked images beside the store.
         parameters: Values by name of the plugin, for those that this run uses; types are checked by
@@ -127,6 +130,7 @@ class RunRequest(PathSettings):
     search_precision: str
     worst_case: bool
     budget: Effort
+    norm: Norm
     trace: Path | None
     keep_examples: bool
     parameters: Mapping[str, Mapping[str, object]]
@@ -193,12 +197,18 @@ def resolve_run(
     suite = () if overrides.suite is None else (_suite(config, overrides.suite),)
     defaults = [Layer(choices=file.defaults, place=_in(file, "defaults")) for file in files]
     layers = Layers(layers=(_flags(overrides), environment, *suite, *defaults), known=known, remark=remark)
-    dataset = layers.name("dataset")
+    dataset, norm = layers.name("dataset"), layers.value("norm")
+    given = layers.value("epsilons") is not None
     listed = [file for file in files if dataset in file.datasets]
     layers = layers.above(
         *(Layer(choices=file.datasets[dataset], place=_in(file, "datasets", dataset)) for file in listed)
     )
-    _require_settings(layers, config, dataset, ("classifier", "epsilons") if attacking else ("classifier",))
+    # What flag or suite give is meant in the norm of the run; a data set has a list for each.
+    radii = "epsilons" if norm == "linf" or given else "l2_epsilons"
+    _require_settings(layers, config, dataset, ("classifier", radii) if attacking else ("classifier",))
+    if attacking:
+        _require_same_norm(layers, suite, norm)
+        check_radii(layers.value(radii), norm, layers.place(radii))
     classifier, defenses, attacks = (
         layers.name("classifier"),
         layers.names("defenses"),
@@ -215,7 +225,7 @@ def resolve_run(
         classifier=classifier,
         defenses=defenses,
         attacks=attacks,
-        epsilons=layers.value("epsilons") or (),
+        epsilons=layers.value(radii) or (),
         images=layers.value("images"),
         seed=layers.value("seed"),
         device=layers.value("device") or "auto",
@@ -227,6 +237,7 @@ def resolve_run(
         search_precision=layers.value("search_precision"),
         worst_case=layers.value("worst_case"),
         budget=layers.value("budget"),
+        norm=norm,
         trace=overrides.trace,
         keep_examples=overrides.keep_examples,
         parameters=MappingProxyType({name: table for name, table in config.parameters.items() if name in used}),
@@ -250,10 +261,24 @@ def _in(config: Config, *keys: str) -> Place:
     return lambda key: config.place(*keys, key)
 
 
+def _require_same_norm(layers: Layers, suite: Collection[Layer], norm: str) -> None:
+    """Refuse to take the radii of a suite for those of another norm than it has."""
+    flags, _, *own = layers.layers
+    meant = next(value for layer in own if (value := layer.choices.norm) is not None)
+    for layer in suite:
+        if layer.choices.epsilons is not None and flags.choices.epsilons is None and meant != norm:
+            problem = f"are radii in {meant}, and the run is to be in {norm}"
+            raise invalid(layer.place("epsilons"), problem, "give --epsilons as well")
+
+
 def _require_settings(layers: Layers, config: Config, dataset: str, keys: Collection[str]) -> None:
     """Refuse a data set that no file lists unless something else says how to attack it."""
-    flags = {"classifier": "--classifier NAME", "epsilons": "--epsilons 0.1,0.2"}
+    flags = {"classifier": "--classifier NAME"}
     for key in keys:
         if layers.value(key) is None:
             problem = f"is missing, and so no {key} is known for data set {dataset}"
-            raise invalid(config.place("datasets", dataset, key), problem, f"add it, or give {flags[key]}")
+            raise invalid(
+                config.place("datasets", dataset, key),
+                problem,
+                f"add it, or give {flags.get(key, '--epsilons 0.1,0.2')}",
+            )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from robench.api import PluginError
+from robench.engine.balls import BALLS
 from robench.engine.deploy import BoundTarget, Memo
 from robench.engine.seeding import SharedDraws
 from robench.engine.trial import BatchTrial
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from robench.api import Direction, Goal, ImageRandom, Keep, Loss
+    from robench.api import Direction, Goal, ImageRandom, Keep, Loss, Norm
+    from robench.engine.balls import Ball
     from robench.engine.deploy import Deployed
     from robench.engine.trial import Confirm
 
@@ -32,8 +34,8 @@ _STEPS_BETWEEN_DRAWS = 5
 """The same for a stochastic defense, which is asked on several draws at each look."""
 
 
-class SignAscent:
-    """Sign-gradient steps for one batch.
+class GradientAscent:
+    """Gradient steps in balls, for one batch: along the sign of the gradient in Linf, along the gradient in L2.
 
     A row is one slot (an image at one epsilon) from one start; rows are numbered in this order.
 
@@ -46,6 +48,7 @@ class SignAscent:
         rows: How many rows go through the defense together.
         keep: Which iterate counts where the attack does not say.
         confirm: What the real defense says of a win, see ``BatchTrial``.
+        norm: Of the balls.
         goal: What a win is.
         observe: ``observe(step, slots, values, hits)`` is told of each step which slots are left, (M,), the objective
             there, (M,), if it is a number, and which the search form takes for won, (M,).
@@ -66,10 +69,12 @@ class SignAscent:
         rows: int,
         keep: Keep,
         confirm: Confirm,
+        norm: Norm = "linf",
         goal: Goal = "wrong",
         observe: Observe | None = None,
     ) -> None:
-        self.trial, self.memo = BatchTrial(confirm, images, epsilons), Memo()
+        self.trial, self.memo = BatchTrial(confirm, images, epsilons, norm), Memo()
+        self._ball = BALLS[norm]
         self._draws = SharedDraws(random)
         self._target = BoundTarget(deployed, self._draws, labels, goal, self.memo)
         self._images, self._labels, self._epsilons = images, labels, epsilons
@@ -100,7 +105,7 @@ class SignAscent:
         radius = self._epsilons.flatten()[slots]
         sizes = _schedule(relative_step, steps)
         climb = _Climb(objective, tuple(values.flatten(0, 1) for values in given), samples)
-        rows = _Rows(self._images[self.trial.owners(slots)], slots, radius, sizes)
+        rows = _Rows(self._ball, self._images[self.trial.owners(slots)], slots, radius, sizes)
         if start is not None:
             rows.images = self.trial.project(start.detach().float().flatten(0, 1)[slots], slots)
         elif random_start:
@@ -129,10 +134,10 @@ class SignAscent:
     def _start(self, restarts: int, rows: _Rows) -> Tensor:
         """Draw a start for each row; the epsilons of an image share their draws, each scaled to its ball."""
         shape = self._images.shape[1:]
-        draws = self._draws.uniform(*((restarts, *shape) if restarts > 1 else shape))
+        draws = self._ball.draw(self._draws, (restarts, *shape) if restarts > 1 else shape)
         draws = draws.view(len(draws), restarts, *shape)
         turns = torch.arange(len(rows.slots), device=draws.device) % restarts  # the rows of a slot are neighbours
-        return rows.within(2 * draws[self.trial.owners(rows.slots), turns] - 1)
+        return rows.within(draws[self.trial.owners(rows.slots), turns])
 
     def _keep_last(self, rows: _Rows, climb: _Climb, steps: int, *, shared: bool) -> None:
         for step in range(steps):
@@ -247,9 +252,9 @@ class _Rows:
         slots: Which slot each belongs to, shape (M,).
     """
 
-    def __init__(self, originals: Tensor, slots: Tensor, radius: Tensor, sizes: list[float]) -> None:
+    def __init__(self, ball: Ball, originals: Tensor, slots: Tensor, radius: Tensor, sizes: list[float]) -> None:
         self.images, self.slots = originals.clone(), slots
-        self._originals, self._sizes = originals, sizes
+        self._ball, self._originals, self._sizes = ball, originals, sizes
         self._epsilon, self._radius = radius, _per_pixel(radius)
         self._winners: Tensor | None = None
         self._noticed = torch.zeros(len(slots), dtype=torch.bool, device=slots.device)
@@ -262,9 +267,8 @@ class _Rows:
         """Take one step and go back into the ball and into [0, 1]."""
         # The size is worked out in float64, as a library works it out, and only then rounded.
         size = _per_pixel(self._sizes[step] * self._epsilon)
-        images = gradient.sign_().mul_(size).add_(self.images)
-        images.sub_(self._originals).clamp_(-self._radius, self._radius).add_(self._originals).clamp_(0, 1)
-        self.images = images
+        images = self._ball.along(gradient).mul_(size).add_(self.images)
+        self.images = self._ball.project(images, self._originals, self._radius)
 
     def notice(self, hits: Tensor) -> None:
         """Remember the latest iterate of each row that the search form takes for a win."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from robench.api import AttackContext, Budget, SweepContext
-from robench.engine.ascent import SignAscent
+from robench.engine.ascent import GradientAscent
+from robench.engine.balls import within
 from robench.engine.deploy import BoundTarget, Memo
 from robench.engine.judge import check_admissible, judge
 from robench.engine.precision import judging_precision, searching_precision
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from robench.api import References
+    from robench.api import Norm, References
     from robench.api.records import ImageOutcome
     from robench.engine.ascent import Observe
     from robench.engine.plan import Assault
@@ -43,7 +44,8 @@ class Batch:
         seed: Of the run.
         rows: How many rows go through a defense together.
         watch: Told what the time goes into.
-        observe: Told of each step of an ascent, see ``SignAscent``.
+        norm: Of the balls.
+        observe: Told of each step of an ascent, see ``GradientAscent``.
     """
 
     def __init__(
@@ -56,18 +58,21 @@ class Batch:
         seed: int,
         rows: int,
         watch: Stopwatch,
+        norm: Norm = "linf",
         observe: Observe | None = None,
     ) -> None:
         self.images, self.labels, self.indices = images, labels, indices
         self.queries = 0
         self._references, self._device = references, images.device
         self._seed, self._rows, self._watch, self._observe = seed, rows, watch, observe
+        self._norm: Norm = norm
 
     def attack(self, prepared: Prepared, assault: Assault, radius: Tensor) -> Tensor:
         """Return the attacked images, shape (N, E, C, H, W), for the balls of these radii, shape (N, E), float64."""
+        forms = {"sweep": self._sweep, "plain": self._one_by_one, "minimal": self._closest}
         # A plugin may have switched gradients off for good; the next one must not pay for it.
         with torch.enable_grad(), self._watch.measure("search"):
-            return (self._sweep if assault.sweeping else self._one_by_one)(prepared, assault, radius)
+            return forms[assault.form](prepared, assault, radius)
 
     def _sweep(self, prepared: Prepared, assault: Assault, radius: Tensor) -> Tensor:
         def confirm(images: Tensor, owners: Tensor, stage: int, step: int) -> Tensor:
@@ -75,7 +80,7 @@ class Batch:
 
         images, labels = self.images.clone(), self.labels.clone()  # an attack that writes to them must not move balls
         random, search = self._streams("attack", assault.name, self.indices), prepared.search
-        ascend = SignAscent(
+        ascend = GradientAscent(
             search,
             random,
             self.images,
@@ -84,6 +89,7 @@ class Batch:
             rows=self._rows,
             keep=assault.keep,
             confirm=confirm,
+            norm=self._norm,
             goal=assault.goal,
             observe=self._observe,
         )
@@ -99,11 +105,12 @@ class Batch:
                     ascend=ascend,
                     trial=ascend.trial,
                     references=self._references,
+                    norm=self._norm,
                 )
             )
         self.queries += ascend.memo.queries
         originals = self.images[:, None].expand(-1, radius.shape[1], -1, -1, -1)
-        checked = check_admissible(assault.name, attacked, originals, radius)
+        checked = check_admissible(assault.name, attacked, originals, radius, self._norm)
         if assault.keep == "last":
             return checked
         # What has won on some draws counts, also if the attack returns something else.
@@ -115,25 +122,35 @@ class Batch:
         attacked = self.images[:, None].repeat(1, radius.shape[1], 1, 1, 1)
         for epsilon in torch.unique(radius).tolist():
             where = (radius == epsilon).nonzero()
-            owners = where[:, 0]
-            random = self._streams("attack", assault.name, [self.indices[owner] for owner in owners.tolist()])
-            memo = Memo()
-            with judging_precision(self._device):
-                found = assault.run_plain(
-                    AttackContext(
-                        target=BoundTarget(prepared.deployed, random, memo=memo),
-                        images=self.images[owners],
-                        labels=self.labels[owners],
-                        budget=Budget(epsilon=epsilon),
-                        random=random,
-                        parameters=assault.offer.parameters,
-                        references=self._references,
-                    )
-                )
-            self.queries += memo.queries
-            found = check_admissible(assault.name, found, self.images[owners], radius.new_full(owners.shape, epsilon))
-            attacked[owners, where[:, 1]] = found
+            attacked[where[:, 0], where[:, 1]] = self._at(prepared, assault, where[:, 0], epsilon)
         return attacked
+
+    def _closest(self, prepared: Prepared, assault: Assault, radius: Tensor) -> Tensor:
+        """Attack once at whatever distance. What lies in a ball counts there, the original where nothing does."""
+        found = self._at(prepared, assault, torch.arange(len(self.images), device=self._device), float("inf"))
+        found, originals = (images[:, None].expand(-1, radius.shape[1], -1, -1, -1) for images in (found, self.images))
+        reached = within(self._norm, found, originals, radius)
+        return torch.where(reached[:, :, None, None, None], found, originals)
+
+    def _at(self, prepared: Prepared, assault: Assault, owners: Tensor, epsilon: float) -> Tensor:
+        """Attack some images at one epsilon on the defense itself and return what comes of it, (M, C, H, W)."""
+        random = self._streams("attack", assault.name, [self.indices[owner] for owner in owners.tolist()])
+        memo = Memo()
+        with judging_precision(self._device):
+            found = assault.run_alone(
+                AttackContext(
+                    target=BoundTarget(prepared.deployed, random, memo=memo),
+                    images=self.images[owners],
+                    labels=self.labels[owners],
+                    budget=Budget(epsilon=epsilon, norm=self._norm),
+                    random=random,
+                    parameters=assault.offer.parameters,
+                    references=self._references,
+                )
+            )
+        self.queries += memo.queries
+        reach = torch.full(owners.shape, epsilon, dtype=torch.float64, device=self._device)
+        return check_admissible(assault.name, found, self.images[owners], reach, self._norm)
 
     @torch.no_grad()
     def _confirm(self, prepared: Prepared, assault: Assault, images: Tensor, owners: Tensor, *when: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from robench.api import PluginError
-from robench.engine.ascent import SignAscent
+from robench.engine.ascent import GradientAscent
 from robench.engine.files import replacing
 from robench.engine.precision import searching_precision
 from robench.engine.seeding import ImageStreams
@@ -96,7 +96,7 @@ def _seconds_per_image(search: Deployed, images: Tensor, labels: Tensor) -> floa
 
     radius = torch.full((count, 1), 0.1, dtype=torch.float64, device=device)
     streams = ImageStreams(range(count), device, "batch size")
-    ascend = SignAscent(search, streams, images, labels, radius, rows=count, keep="last", confirm=confirm)
+    ascend = GradientAscent(search, streams, images, labels, radius, rows=count, keep="last", confirm=confirm)
     fastest = float("inf")
     with searching_precision(device, search.precision):
         for _ in range(3):  # the first also prepares kernels

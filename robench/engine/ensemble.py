@@ -14,7 +14,7 @@ from robench.engine.work import CellWork
 from robench.errors import RobenchError, describe_exception
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -102,6 +102,16 @@ class _Image:
         else:
             self.lost = place
 
+    def learn_all(self, attempts: Mapping[int, _Attempt]) -> dict[int, _Attempt]:
+        """Take note of attempts at ascending places as long as they may help, and return those that were looked at."""
+        learned = {}
+        for place, attempt in attempts.items():
+            if not self.open:
+                break
+            self.learn(place, attempt)
+            learned[place] = attempt
+        return learned
+
     def at(self, place: int) -> int:
         """Return the place of the attempt that counts at a place: the win, or what came closest up to there."""
         if place >= self.won:
@@ -160,30 +170,34 @@ def find_worst_case(
         for image in images:
             image.lost = _CLEAN
         while standing := [number for number, image in enumerate(images) if image.open]:
-            places = [images[number].next for number in standing]
-            texts = [epsilons[place] for place in places]
+            # The closest image that a minimal attack finds answers for all epsilons at once.
+            whole = range(len(epsilons)) if assault.form == "minimal" else None
+            places = [whole or (images[number].next,) for number in standing]
+            texts = [tuple(epsilons[place] for place in tried) for tried in places]
             begun = time.monotonic()
             found = _attack(runner, prepared, assault, [positions[number] for number in standing], texts)
-            each = (time.monotonic() - begun) / len(standing), found.queries / len(standing)
-            for number, place, (outcome,), (example,) in zip(
-                standing, places, found.outcomes, found.examples, strict=True
-            ):
-                images[number].learn(place, _Attempt(outcome=outcome, example=example))
-                work = own.setdefault(epsilons[place], CellWork())
-                work.outcomes.append(outcome)
-                work.seconds += each[0]
-            for text in set(texts):
-                own[text].queries += round(each[1] * texts.count(text))
+            seconds, queries = (time.monotonic() - begun) / len(standing), found.queries / len(standing)
+            shares: dict[str, float] = {}
+            for number, tried, ends, attacked in zip(standing, places, found.outcomes, found.examples, strict=True):
+                attempts = [_Attempt(outcome=end, example=example) for end, example in zip(ends, attacked, strict=True)]
+                learned = images[number].learn_all(dict(zip(tried, attempts, strict=True)))
+                for place, attempt in learned.items():
+                    work = own.setdefault(epsilons[place], CellWork())
+                    work.outcomes.append(attempt.outcome)
+                    work.seconds += seconds / len(learned)
+                    shares[epsilons[place]] = shares.get(epsilons[place], 0.0) + 1 / len(learned)
+            for text, share in shares.items():
+                own[text].queries += round(queries * share)
     outcomes, examples = _gather(runner, prepared, images, positions, epsilons, purpose=purpose)
     return WorstCase(outcomes=outcomes, examples=examples, works=works)
 
 
 def _attack(
-    runner: Runner, prepared: Prepared, assault: Assault, positions: Sequence[int], epsilons: Sequence[str]
+    runner: Runner, prepared: Prepared, assault: Assault, positions: Sequence[int], epsilons: Sequence[tuple[str, ...]]
 ) -> Attacked:
     """Attack, and say which of several attacks it was that failed."""
     try:
-        return runner.attack(prepared, assault, positions, [(epsilon,) for epsilon in epsilons])
+        return runner.attack(prepared, assault, positions, epsilons)
     except PluginError as error:
         raise MemberError(assault.name, str(error)) from error
     except RobenchError:

@@ -10,8 +10,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from robench.api.records import NORM_LABELS
+from robench.engine.balls import BALLS, within
 from robench.engine.files import replacing
-from robench.engine.judge import TOLERANCE
 from robench.engine.seeding import image_order
 from robench.errors import RobenchError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from robench.api import Norm
     from robench.engine.data import LoadedSplit
 
 _WHITE = 255
@@ -52,13 +54,14 @@ class Examples:
     images: Tensor
     labels: Tensor
 
-    def check(self, split: LoadedSplit, seed: int, epsilon: float) -> None:
+    def check(self, split: LoadedSplit, seed: int, epsilon: float, norm: Norm = "linf") -> None:
         """Refuse examples that are not of these test images, or not within epsilon of them.
 
         Args:
             split: The test split.
             seed: Of the run, which orders the test split.
             epsilon: Radius of the ball, in pixel values.
+            norm: Of the ball.
 
         Raises:
             ValueError: If they are not. The message goes on after the name of a file.
@@ -73,31 +76,59 @@ class Examples:
             message = "is of other images than the run"
             raise ValueError(message)
         # Measured as in judgement. A NaN fails all comparisons, and so is refused here too.
-        moved = (self.exact - torch.from_numpy(split.images[images])).abs().double()
-        if not bool(((self.exact >= 0) & (self.exact <= 1) & (moved <= epsilon + TOLERANCE)).all()):
-            message = f"has pixels outside [0, 1] or further than {epsilon:g} from the original"
+        radius = torch.full((len(positions),), epsilon, dtype=torch.float64)
+        reached = within(norm, self.exact, torch.from_numpy(split.images[images]), radius)
+        if not bool(((self.exact >= 0) & (self.exact <= 1)).all() and reached.all()):
+            message = (
+                f"has pixels outside [0, 1] or is further than {epsilon:g} ({NORM_LABELS[norm]}) from the original"
+            )
             raise ValueError(message)
 
 
-def to_eight_bit(attacked: Tensor, originals: Tensor, epsilon: float) -> Tensor:
-    """Round images to 8 bits without leaving their balls: each pixel to the nearest k / 255 inside.
+def to_eight_bit(attacked: Tensor, originals: Tensor, epsilon: float, norm: Norm = "linf") -> Tensor:
+    """Round images to 8 bits without leaving their balls.
 
-    Where there is none, which takes an epsilon below 1 / 510, the pixel is the original's, rounded. Data sets that come
-    in 8 bits always have one, the original itself.
+    In Linf each pixel goes to the nearest k / 255 inside. In L2 each goes to the nearest k / 255; where the image then
+    is outside, pixels that were rounded away from the original are rounded towards it instead, the one that gains most
+    first, until it is inside.
+
+    Where that does not help, which takes an epsilon below 1 / 510 in a pixel, pixel or image are the original's,
+    rounded. Data sets that come in 8 bits always have an image inside, the original itself.
 
     Args:
         attacked: Shape (N, C, H, W), float32, in [0, 1].
         originals: The centres of the balls, of the same shape.
-        epsilon: Radius of the Linf balls, in pixel values; rounding may exceed it by 1e-6, as in judgement.
+        epsilon: Radius of the balls, in pixel values; rounding may exceed it by as little as in judgement.
+        norm: Of the balls.
 
     Returns:
         Shape (N, C, H, W), uint8.
     """
-    centres, reach = originals.double(), epsilon + TOLERANCE
+    centres, radius = originals.double(), torch.full((1,), epsilon, dtype=torch.float64, device=originals.device)
+    reach = float(radius + BALLS[norm].tolerance(radius, originals[0].numel()))
+    return (_round_in_cube if norm == "linf" else _round_in_sphere)(attacked.double(), centres, reach)
+
+
+def _round_in_cube(attacked: Tensor, centres: Tensor, reach: float) -> Tensor:
     lowest = (_WHITE * (centres - reach)).ceil().clamp(0, _WHITE)
     highest = (_WHITE * (centres + reach)).floor().clamp(0, _WHITE)
-    nearest = torch.minimum(torch.maximum((_WHITE * attacked.double()).round(), lowest), highest)
+    nearest = torch.minimum(torch.maximum((_WHITE * attacked).round(), lowest), highest)
     return torch.where(lowest <= highest, nearest, (_WHITE * centres).round()).to(torch.uint8)
+
+
+def _round_in_sphere(attacked: Tensor, centres: Tensor, reach: float) -> Tensor:
+    wanted, middle = (_WHITE * attacked).flatten(1), (_WHITE * centres).flatten(1)
+    nearest, inward = wanted.round(), torch.where(wanted > middle, wanted.floor(), wanted.ceil())
+    gain = ((nearest - middle).square() - (inward - middle).square()).clamp_min(0)
+    gains, order = gain.sort(dim=1, descending=True, stable=True)
+    total = (nearest - middle).square().sum(1, keepdim=True) - torch.cat(
+        [torch.zeros_like(gain[:, :1]), gains], dim=1
+    ).cumsum(1)
+    limit = (_WHITE * reach) ** 2
+    turned = torch.zeros_like(gain).scatter_(1, order, (total[:, :-1] > limit).double()) > 0
+    rounded = torch.where(turned & (gain > 0), inward, nearest)
+    outside = (rounded - middle).square().sum(1, keepdim=True) > limit
+    return torch.where(outside, middle.round(), rounded).to(torch.uint8).view(attacked.shape)
 
 
 def from_eight_bit(images: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from robench.api import PluginError
-from robench.api.records import ImageOutcome, Outcome
+from robench.api.records import NORM_LABELS, ImageOutcome, Outcome
+from robench.engine.balls import BALLS, within
 from robench.engine.precision import judging_precision
 
 if TYPE_CHECKING:
@@ -15,21 +16,19 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from robench.api import ImageRandom
+    from robench.api import ImageRandom, Norm
     from robench.engine.deploy import Deployed
 
-TOLERANCE = 1e-6
-"""Rounding allowed beyond epsilon, in pixel values: adding and clipping in float32 costs up to 6e-8."""
 
-
-def check_admissible(attack: str, attacked: object, originals: Tensor, radius: Tensor) -> Tensor:
+def check_admissible(attack: str, attacked: object, originals: Tensor, radius: Tensor, norm: Norm = "linf") -> Tensor:
     """Return the attacked images if the attack kept to the rules.
 
     Args:
         attack: Name, for the message.
         attacked: What the attack returned.
         originals: Centres of the balls, shape (..., C, H, W), float32, in [0, 1].
-        radius: Shape (...,), float64, in pixel values.
+        radius: Shape (...,), float64, in pixel values; infinite where any distance is admissible.
+        norm: Of the balls.
 
     Raises:
         PluginError: If the images are no float32 tensor of that shape, not finite, outside [0, 1] or outside the ball.
@@ -47,11 +46,12 @@ def check_admissible(attack: str, attacked: object, originals: Tensor, radius: T
     if float(attacked.min()) < 0 or float(attacked.max()) > 1:
         message = f"attack {attack} left [0, 1]: values from {float(attacked.min()):g} to {float(attacked.max()):g}"
         raise PluginError(message, "clip the images")
-    distance = (attacked - originals).abs().flatten(-3).amax(-1).double()
-    worst = (distance - radius).flatten().argmax()
-    moved, allowed = float(distance.flatten()[worst]), float(radius.flatten()[worst])
-    if moved > allowed + TOLERANCE:
-        message = f"attack {attack} moved a pixel by {moved:g} at epsilon {allowed:g}"
+    outside = ~within(norm, attacked, originals, radius)
+    if bool(outside.any()):
+        distance = BALLS[norm].distance(attacked, originals)
+        worst = (distance - radius).masked_fill(~outside, -torch.inf).flatten().argmax()
+        moved, allowed = float(distance.flatten()[worst]), float(radius.flatten()[worst])
+        message = f"attack {attack} left the {NORM_LABELS[norm]} ball: {moved:g} away at epsilon {allowed:g}"
         raise PluginError(message, "project onto the ball")
     return attacked
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from robench.api import UsageError
 from robench.api.records import CLEAN, Cell
@@ -13,8 +13,11 @@ from robench.engine.digests import canonical_json, settings_digest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from robench.api import AttackContext, Goal, Keep, SweepContext
+    from robench.api import AttackContext, Goal, Keep, Norm, SweepContext
     from robench.engine.prepare import Offer, Prepared
+
+Form = Literal["sweep", "plain", "minimal"]
+"""Which function of an ``AttackSpec`` attacks: see there."""
 
 JUDGING_DRAWS = 10
 """How often a stochastic defense is asked for the judgement of clean images and of attacks that know it."""
@@ -27,17 +30,17 @@ _KNOWLEDGE = ("oblivious", "naive", "adaptive")
 
 @dataclass(frozen=True, kw_only=True)
 class Assault:
-    """An attack with its parameters, in one of its two forms.
+    """An attack with its parameters, in one of its forms.
 
     Attributes:
         offer: The attack.
-        sweeping: Whether it takes all epsilons at once, on the search form of the defense, or one after the other on
-            the defense itself.
+        form: ``sweep`` takes all epsilons at once, on the search form of the defense; ``plain`` one after the other on
+            the defense itself; ``minimal`` looks there for the closest image, whatever the epsilons.
         keep: Which iterate counts in a sweep, where the attack does not say so itself.
     """
 
     offer: Offer
-    sweeping: bool
+    form: Form
     keep: Keep = "last"
 
     @property
@@ -62,9 +65,9 @@ class Assault:
         """Attack at all epsilons."""
         return self.offer.spec.sweep(context)
 
-    def run_plain(self, context: AttackContext[Any]) -> object:
-        """Attack at one epsilon."""
-        return self.offer.spec.run(context)
+    def run_alone(self, context: AttackContext[Any]) -> object:
+        """Attack at one epsilon, or for a minimal attack at an infinite one."""
+        return (self.offer.spec.minimal if self.form == "minimal" else self.offer.spec.run)(context)
 
 
 def choose_form(offer: Offer, engine: str, *, worst_case: bool = False) -> Assault:
@@ -72,19 +75,22 @@ def choose_form(offer: Offer, engine: str, *, worst_case: bool = False) -> Assau
 
     Args:
         offer: The attack.
-        engine: ``native`` for the fast form where there is one, ``foolbox`` for the plain one.
+        engine: ``native`` for the fast form where there is one, ``foolbox`` for the plain one. A minimal attack has
+            one form, which is right for both.
         worst_case: Whether every iterate counts.
 
     Raises:
         UsageError: If the attack has no plain form and that is wanted.
     """
     spec = offer.spec
+    if spec.minimal is not None:
+        return Assault(offer=offer, form="minimal")
     if engine == "foolbox" and spec.run is None:
         message = f"--engine foolbox: attack {spec.name} has no such form"
         raise UsageError(message, "leave it out, or use --engine native")
-    sweeping = spec.run is None or (engine == "native" and spec.sweep is not None)
+    form: Form = "sweep" if spec.run is None or (engine == "native" and spec.sweep is not None) else "plain"
     keeps_wins = worst_case or spec.knowledge == "adaptive"
-    return Assault(offer=offer, sweeping=sweeping, keep="first-win" if keeps_wins else "last")
+    return Assault(offer=offer, form=form, keep="first-win" if keeps_wins else "last")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +154,7 @@ class Plan:
         data_digest, classifier_digest: SHA-256.
         seed: Of the run.
         device: ``cpu`` or ``cuda``.
+        norm: Of the balls.
         engine: Version and code digest of robench itself.
     """
 
@@ -157,6 +164,7 @@ class Plan:
     classifier_digest: str
     seed: int
     device: str
+    norm: Norm
     engine: Mapping[str, str]
 
     def sweeps(
@@ -178,7 +186,7 @@ class Plan:
         """
         sweeps = [self._sweep(offer, prepared, None, ("0",))]
         for assault in assaults:
-            together = [epsilons] if assault.sweeping else [(epsilon,) for epsilon in epsilons]
+            together = [(epsilon,) for epsilon in epsilons] if assault.form == "plain" else [epsilons]
             sweeps += [self._sweep(offer, prepared, assault, part) for part in together]
         return sweeps + [self.lay_out(offer, prepared, ensemble) for ensemble in ensembles]
 
@@ -201,7 +209,9 @@ class Plan:
     ) -> Sweep:
         described = {} if assault is None else _describe(assault, prepared)
         name, knowledge = (CLEAN, "none") if assault is None else (assault.name, assault.offer.spec.knowledge)
-        cells = _cells(self._fields(offer, prepared, described), name, knowledge, epsilons)
+        fields = self._fields(offer, prepared, described)
+        # Clean images are in no ball, so runs in either norm share them.
+        cells = _cells(fields if assault else {**fields, "norm": "none"}, name, knowledge, epsilons)
         return Sweep(offer=offer, prepared=prepared, assault=assault, ensemble=None, cells=cells)
 
     def _fields(self, offer: Offer, prepared: Prepared | None, attack: Mapping[str, object]) -> dict[str, Any]:
@@ -223,6 +233,7 @@ class Plan:
         }
         return {
             **subject,
+            "norm": self.norm,
             "seed": self.seed,
             "device": self.device,
             "settings": canonical_json(settings),
@@ -243,9 +254,10 @@ def _most_known(assaults: Sequence[Assault]) -> str:
 
 
 def _describe(assault: Assault, prepared: Prepared | None) -> dict[str, object]:
-    precision = prepared.search.precision if assault.sweeping and prepared is not None else "float32"
-    form = {"form": "sweep" if assault.sweeping else "plain", "precision": precision}
-    keep = {"keep": assault.keep} if assault.sweeping else {}
+    sweeping = assault.form == "sweep"
+    precision = prepared.search.precision if sweeping and prepared is not None else "float32"
+    form = {"form": assault.form, "precision": precision}
+    keep = {"keep": assault.keep} if sweeping else {}
     return {"name": assault.name, "parameters": dict(assault.offer.settings), **assault.offer.origin, **form, **keep}
 
 

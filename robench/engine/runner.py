@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from robench.api import Norm
     from robench.api.records import ImageOutcome
     from robench.engine.ascent import Observe
     from robench.engine.data import LoadedSplit
@@ -62,8 +63,9 @@ class Runner:
         seed: Orders the images and feeds every stream.
         device: Where attacks run.
         rows: How many images, or images at one epsilon each, go through a defense together.
+        norm: Of the balls.
         watch: Told what the time goes into.
-        observe: Told of each step of an ascent, see ``SignAscent``.
+        observe: Told of each step of an ascent, see ``GradientAscent``.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Runner:
         seed: int,
         device: torch.device,
         rows: int,
+        norm: Norm = "linf",
         watch: Stopwatch | None = None,
         observe: Observe | None = None,
     ) -> None:
@@ -82,6 +85,7 @@ class Runner:
         self._seed = seed
         self._device = device
         self._rows = rows
+        self._norm: Norm = norm
         self._watch = watch or Stopwatch(device)
         self._observe = observe
         self._order = image_order(seed, len(split))
@@ -166,6 +170,7 @@ class Runner:
                 seed=self._seed,
                 rows=rows,
                 watch=self._watch,
+                norm=self._norm,
                 observe=observe,
             )
 

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from robench.api import PluginError
+from robench.engine.balls import BALLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
+
+    from robench.api import Norm
 
     Confirm = Callable[[Tensor, Tensor, int, int], Tensor]
 
@@ -26,14 +29,15 @@ class BatchTrial:
             others are asked.
         images: The originals, shape (N, C, H, W), float32, in [0, 1].
         epsilons: Shape (N, E), float64.
+        norm: Of the balls.
 
     Attributes:
         share: Largest share of draws that each slot has won, shape (N * E,), float32; -1 where nobody asked.
         stage: Number of calls so far that put something to the defense.
     """
 
-    def __init__(self, confirm: Confirm, images: Tensor, epsilons: Tensor) -> None:
-        self._confirm = confirm
+    def __init__(self, confirm: Confirm, images: Tensor, epsilons: Tensor, norm: Norm = "linf") -> None:
+        self._confirm, self._ball = confirm, BALLS[norm]
         self._shape = (*epsilons.shape, *images.shape[1:])
         self._originals, self._count = images, epsilons.shape[1]
         self._radius = epsilons.flatten().float().view(-1, 1, 1, 1)
@@ -63,7 +67,7 @@ class BatchTrial:
     def project(self, images: Tensor, slots: Tensor) -> Tensor:
         """Move images, shape (M, C, H, W), into the balls of these slots, shape (M,), and into [0, 1]."""
         originals, radius = self._originals[self.owners(slots)], self._radius[slots]
-        return (images - originals).clamp_(-radius, radius).add_(originals).clamp_(0, 1)
+        return self._ball.project(images, originals, radius)
 
     def propose(self, images: Tensor, where: Tensor | None = None) -> Tensor:
         """Put one image for each slot that stands to the real defense and return which slots are won by now."""

@@ -8,7 +8,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from robench.api import AttackSpec, ClassifierSpec, DatasetSpec, DefenseSpec
+from robench.api import NORMS, AttackSpec, ClassifierSpec, DatasetSpec, DefenseSpec
 from robench.api.records import CLEAN
 from robench.errors import PluginError, suggestion
 
@@ -72,8 +72,8 @@ def check_spec(kind: Kind, spec: object) -> Spec:
         The spec itself.
 
     Raises:
-        PluginError: If it is of another type, its name is malformed or reserved, or its parameters are not a frozen
-            dataclass with a default for every field.
+        PluginError: If it is of another type, its name is malformed or reserved, its parameters are not a frozen
+            dataclass with a default for every field, or it is an attack without a form or a norm.
     """
     if not isinstance(spec, SPEC_TYPES[kind]):
         message = f"{hook_name(kind)} offered {type(spec).__name__} instead of {SPEC_TYPES[kind].__name__}"
@@ -86,7 +86,22 @@ def check_spec(kind: Kind, spec: object) -> Spec:
         raise PluginError(message)
     if not isinstance(spec, DatasetSpec):
         _check_parameters(f'{kind} "{spec.name}"', spec.parameters)
+    if isinstance(spec, AttackSpec):
+        _check_attack(spec)
     return spec
+
+
+def _check_attack(spec: AttackSpec[Any]) -> None:
+    """Raise ``PluginError`` unless the attack can run in some form and some norm."""
+    if spec.run is None and spec.sweep is None and spec.minimal is None:
+        message = f'attack "{spec.name}" has no function that attacks'
+        raise PluginError(message, "give it run, sweep or minimal")
+    if spec.minimal is not None and (spec.run is not None or spec.sweep is not None):
+        message = f'attack "{spec.name}" looks for the closest image and has another form as well'
+        raise PluginError(message, "minimal stands alone: one run of it answers for every epsilon")
+    if not spec.norms or not set(spec.norms) <= set(NORMS):
+        message = f'the norms of attack "{spec.name}" are {spec.norms!r}'
+        raise PluginError(message, f"name some of {', '.join(NORMS)}")
 
 
 def _is_kebab_case(name: object) -> bool:

@@ -23,6 +23,7 @@ COLUMNS = (
     "defense",
     "attack",
     "knowledge",
+    "norm",
     "epsilon",
     "n",
     "accuracy",
@@ -68,7 +69,7 @@ def _lines(summary: RunSummary) -> Iterator[dict[str, object]]:
     verdicts = {card.defense: card.verdict for card in summary.cards}
     for clean in summary.clean:
         told = {"metric": "accuracy", "verdict": verdicts.get(clean.defense, "")}
-        yield {**shared, "attack": CLEAN, "knowledge": "none", "epsilon": "0", **asdict(clean), **told}
+        yield {**shared, "attack": CLEAN, "knowledge": "none", "norm": "none", "epsilon": "0", **asdict(clean), **told}
     for result in summary.results:
         yield {**shared, **asdict(result), "metric": "robust accuracy", "verdict": verdicts.get(result.defense, "")}
     for card in summary.cards:
@@ -76,6 +77,7 @@ def _lines(summary: RunSummary) -> Iterator[dict[str, object]]:
             yield {
                 **shared,
                 "defense": card.defense,
+                "norm": summary.norm,
                 "epsilon": metric.epsilon,
                 "n": metric.n,
                 "accuracy": metric.value,

@@ -34,6 +34,7 @@ def to_json(summary: RunSummary) -> str:
         "profile": run.profile,
         "images": run.images,
         "seed": run.seed,
+        "norm": summary.norm,
         "clean": [asdict(row) for row in summary.clean],
         "results": [asdict(row) for row in summary.results],
         "worst": [asdict(row) for row in summary.worst],

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from robench.api.records import ADAPTIVE, CLEAN, COMPOSITES, REJECTION, WORST_CASE
+from robench.api.records import ADAPTIVE, CLEAN, COMPOSITES, NORM_LABELS, REJECTION, WORST_CASE
 from robench.report.provenance import has_threshold, one_line, provenance_lines
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _title(summary: RunSummary) -> str:
     run = summary.run
     return (
         f"{run.dataset}, classifier {run.classifier}, profile {run.profile}: {run.images:,} images of the test split, "
-        f"seed {run.seed}, run {run.id}"
+        f"seed {run.seed}, norm {NORM_LABELS.get(summary.norm, summary.norm)}, run {run.id}"
     )
 
 

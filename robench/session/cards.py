@@ -36,7 +36,7 @@ def write_cards(store: ResultStore, summary: RunSummary) -> tuple[Card, ...]:
         own = [count for count in counts if count.cell.defense == defense and count.n == run.images]
         theirs = [count for count in members if count.cell.defense == defense and count.n]
         facts = _facts(summary.details, defense)
-        found = _gather(store, run.id, own, theirs, findings=findings.get(defense, ()), facts=facts)
+        found = _gather(store, run.id, own, theirs, norm=summary.norm, findings=findings.get(defense, ()), facts=facts)
         if found is not None:
             evidence[defense] = found
     known = {card.defense: card for card in summary.cards}
@@ -57,6 +57,7 @@ def _gather(
     counts: Sequence[CellCounts],
     members: Sequence[CellCounts],
     *,
+    norm: str,
     findings: Sequence[Finding],
     facts: Mapping[str, object],
 ) -> Evidence | None:
@@ -76,7 +77,7 @@ def _gather(
     chief = _chief(by_attack)
     attacked = judged(chief) if chief in COMPOSITES else _weakest(store, run, by_attack)
     critical = critical_epsilons(
-        attacked, clean, store.lowest_wins(cell.subject, [int(image) for image in clean.image])
+        attacked, clean, store.lowest_wins(cell.subject, norm, [int(image) for image in clean.image])
     )
     rejection = judged(REJECTION)
     naive = [
@@ -87,6 +88,7 @@ def _gather(
     ]
     return Evidence(
         defense=cell.defense,
+        norm=norm,
         knowledge=_knowledge(by_attack, chief),
         clean=clean,
         worst={text: worst_case(one, critical, text, stochastic=cell.stochastic) for text, one in attacked.items()},

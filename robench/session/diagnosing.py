@@ -170,6 +170,7 @@ def _probing(bench: Workbench, prepared: Prepared, images: int) -> Iterator[Prob
             seed=bench.request.seed,
             device=bench.device,
             rows=rows,
+            norm=bench.request.norm,
         )
 
 

@@ -129,7 +129,7 @@ class AttackDiagnosis:
         return flags.order(self.name, self._won(one_step(self._probe, lost).won | corners(self._probe, lost)))
 
     def _silent_success(self) -> Finding:
-        if not self._assault.sweeping:
+        if self._assault.form != "sweep":
             return flags.not_run(self.name, "silent-success", "its iterates are not to be seen")
         lost, hits = self._tried.lost, self._climb.hits.tolist()
         suspects = [slot for slot, hit in zip(self._tried.slots, hits, strict=True) if hit and slot in lost]
@@ -143,22 +143,23 @@ class AttackDiagnosis:
         return flags.doubling(self.name, what[1], self._won(more))
 
     def _incomplete(self) -> Finding:
-        if not self._assault.sweeping:
+        if self._assault.form != "sweep":
             return flags.not_run(self.name, "incomplete", "its loss is not to be seen")
         standing = [number for number, slot in enumerate(self._tried.slots) if slot not in self._tried.won]
         more = None if self._more is None else self._won(self._more)
         return flags.incomplete(self.name, self._climb.rise(standing), more)
 
     def _unbounded(self) -> Finding:
-        found = self._probe.attack(self._assault, self._probe.slots("1"))
-        return flags.unbounded(self.name, Tally(count=len(found.lost), of=len(found.slots)))
+        found = self._probe.attack(self._assault, self._probe.slots(self._probe.diameter))
+        return flags.unbounded(self.name, Tally(count=len(found.lost), of=len(found.slots)), self._probe.diameter)
 
     def _chance(self) -> Finding:
-        slots, bare = self._probe.slots("0.5"), without_detector(self._probe.prepared)
+        slots, bare = self._probe.slots(self._probe.radius_to_grey), without_detector(self._probe.prepared)
         found = self._probe.attack(self._assault, slots, prepared=bare)
         classes = Counter(self._probe.images(slots)[1].tolist())
         standing = Tally(count=len(found.lost), of=len(slots))
-        return flags.chance(self.name, standing, max(classes.values(), default=0))
+        most = max(classes.values(), default=0)
+        return flags.chance(self.name, standing, most, self._probe.radius_to_grey)
 
     def _ablation(self) -> Finding:
         won = sorted(self._tried.won)

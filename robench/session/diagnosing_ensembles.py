@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _BEYOND_LUCK = 0.5
 _CONTROLS = 6
-"""Images of the control at epsilon 1. It has to win all of them, so few will do; it takes the whole ensemble."""
+"""Images of the control without bounds. It has to win all of them, so few will do; it takes the whole ensemble."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,9 +195,10 @@ class EnsembleDiagnosis:
         return flags.incomplete(self.name, self._climb.rise(lost), self._gain)
 
     def _unbounded(self) -> Finding:
-        (outcomes,) = search(self._probe, self._ensemble, self._probe.positions[:_CONTROLS], ("1",)).outcomes.values()
+        epsilon, positions = self._probe.diameter, self._probe.positions[:_CONTROLS]
+        (outcomes,) = search(self._probe, self._ensemble, positions, (epsilon,)).outcomes.values()
         lost = sum(item.outcome is not Outcome.WRONG for item in outcomes)
-        return flags.unbounded(self.name, Tally(count=lost, of=len(outcomes)))
+        return flags.unbounded(self.name, Tally(count=lost, of=len(outcomes)), epsilon)
 
     @cached_property
     def _looked_at(self) -> tuple[Slot, ...]:

@@ -109,6 +109,7 @@ class _Evaluation:
             classifier_digest=module_digest(classifier),
             seed=self.request.seed,
             device=self.bench.device.type,
+            norm=self.request.norm,
             engine={"robench": __version__, "code": digest_code("robench.engine.runner", "robench.engine")},
         )
         alone = [] if self.request.worst_case else self.bench.assaults
@@ -162,6 +163,7 @@ class _Evaluation:
                 }
                 for offer in (*self.bench.attacks, *(assault.offer for assault in self.bench.adaptive))
             },
+            "norm": self.request.norm,
             "budget": self.request.budget,
             "engine": self.request.engine,
             "worst_case": self.request.worst_case,
@@ -189,7 +191,7 @@ class _Evaluation:
             words += ["--defense", defense]
         for attack in request.attacks:
             words += ["--attack", attack]
-        words += ["--epsilons", ",".join(request.epsilons), "--images", str(request.images)]
+        words += ["--norm", request.norm, "--epsilons", ",".join(request.epsilons), "--images", str(request.images)]
         words += ["--seed", str(request.seed), "--profile", request.profile, "--budget", request.budget]
         return shlex.join([*words, *(["--worst-case"] if request.worst_case else [])])
 
@@ -197,7 +199,7 @@ class _Evaluation:
         described: dict[str, object] = {"parameters": dict(offer.settings), **offer.origin}
         if prepared is None:
             return described
-        native = any(assault.sweeping for assault in (*self.bench.assaults, *self.bench.adaptive))
+        native = any(assault.form == "sweep" for assault in (*self.bench.assaults, *self.bench.adaptive))
         return {
             **described,
             "digest": prepared.digest,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from robench.api import Norm
     from robench.api.records import Cell, ImageOutcome, Run
     from robench.engine.data import LoadedSplit
     from robench.engine.plan import Sweep
@@ -80,7 +81,9 @@ class Keeper:
         images = [item.image for item in outcomes]
         examples = Examples(
             exact=exact,
-            eight_bit=to_eight_bit(exact, torch.from_numpy(self._test.images[images]), float(cell.epsilon)),
+            eight_bit=to_eight_bit(
+                exact, torch.from_numpy(self._test.images[images]), float(cell.epsilon), cast("Norm", cell.norm)
+            ),
             positions=torch.tensor(positions),
             images=torch.tensor(images),
             labels=torch.tensor([item.label for item in outcomes]),
@@ -136,13 +139,14 @@ def _files(root: Path, cell: Cell) -> list[Path]:
 
 def _read(path: Path, cell: Cell, test: LoadedSplit) -> Examples:
     examples, facts = read_examples(path, test.images.shape[1:])
+    facts = {"norm": "linf", **facts}  # there was no other norm before files named it
     expected = _facts(cell, path.parent.parent.name)
     # The version is for people: whether it matters is for the cell's key to say.
     wrong = [name for name in expected if name != "robench" and facts.get(name, ...) != expected[name]]
     if wrong:
         raise unusable(path, f"has another {', '.join(wrong)}")
     try:
-        examples.check(test, cell.seed, float(cell.epsilon))
+        examples.check(test, cell.seed, float(cell.epsilon), cast("Norm", cell.norm))
     except ValueError as error:
         raise unusable(path, str(error)) from error
     return examples
@@ -158,6 +162,7 @@ def _facts(cell: Cell, run: str) -> dict[str, object]:
         "defense": cell.defense,
         "threshold": cell.threshold,
         "attack": cell.attack,
+        "norm": cell.norm,
         "epsilon": cell.epsilon,
         "seed": cell.seed,
         "robench": __version__,

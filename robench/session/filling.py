@@ -119,6 +119,7 @@ class Filling:
                 seed=self._run.seed,
                 device=self._bench.device,
                 rows=size,
+                norm=self._bench.request.norm,
                 watch=self._tracer.watch,
             )
             task.update(done)
@@ -196,7 +197,8 @@ def _batches(
     for position in sorted(lacking):
         groups.setdefault(tuple(lacking[position]), []).append(position)
     for epsilons, positions in groups.items():
-        # In an ensemble every image is at one epsilon at a time.
-        count = size if sweep.ensemble is not None else max(1, size // len(epsilons))
+        # In an ensemble every image is at one epsilon at a time, and a minimal attack takes all at once.
+        once = sweep.assault is None or sweep.assault.form == "minimal"
+        count = size if once else max(1, size // len(epsilons))
         for start in range(0, len(positions), count):
             yield positions[start : start + count], epsilons

@@ -84,7 +84,14 @@ def verify_engine(request: RunRequest, catalog: Catalog, progress: Progress) -> 
         prepared = bench.workshop.prepare(defense, classifier)
         exact = dataclasses.replace(prepared, search=bench.workshop.search_form(prepared.deployed, "float32"))
         with bench.attempt(prepared) as rows:
-            runner = Runner(bench.splits.test, bench.references, seed=request.seed, device=bench.device, rows=rows)
+            runner = Runner(
+                bench.splits.test,
+                bench.references,
+                seed=request.seed,
+                device=bench.device,
+                rows=rows,
+                norm=request.norm,
+            )
             for offer in attacks:
                 comparisons += _compare(_Sides(runner, prepared, exact, offer, request), request.epsilons, progress)
     return comparisons
@@ -104,7 +111,7 @@ class _Sides:
 
     def __init__(self, runner: Runner, prepared: Prepared, exact: Prepared, offer: Offer, request: RunRequest) -> None:
         self._runner, self._prepared, self._exact = runner, prepared, exact
-        self._plain, self._native = (Assault(offer=offer, sweeping=sweeping) for sweeping in (False, True))
+        self._plain, self._native = (Assault(offer=offer, form=form) for form in ("plain", "sweep"))
         self._positions = range(request.images)
         self.title = f"{prepared.deployed.name}: {offer.spec.name}"
 

@@ -79,6 +79,7 @@ CELLS = Table(
     _required("stochastic", Boolean, server_default=false()),
     _required("ensemble", Text, server_default=""),
     _required("member", Boolean, server_default=false()),
+    _required("norm", Text, server_default="linf"),
 )
 
 # Which cells a run asks for, in its order, then those of members of its ensembles, which are not among its results.

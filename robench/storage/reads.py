@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import BigInteger, Double, and_, cast, func, not_, or_, select
 
 from robench.api.records import (
+    CLEAN,
     COMPOSITES,
     Card,
     Cell,
@@ -134,8 +135,8 @@ def image_outcomes(connection: Connection, run_id: str, cell_key: str, images: i
     )
 
 
-def lowest_wins(connection: Connection, subject: str) -> tuple[Win, ...]:
-    """Find for each image of a subject the smallest epsilon with a win that counts, by image."""
+def lowest_wins(connection: Connection, subject: str, norm: str) -> tuple[Win, ...]:
+    """Find for each image of a subject the smallest epsilon of a norm with a win that counts, by image."""
     # Cells are ranked once, so that outcomes are compared by one whole number each. Of several that won at the same
     # epsilon, the attack itself is named before the ensemble it belongs to.
     ranked = (
@@ -148,7 +149,11 @@ def lowest_wins(connection: Connection, subject: str) -> tuple[Win, ...]:
             .over(order_by=(cast(CELLS.c.epsilon, Double), CELLS.c.attack.in_(COMPOSITES), CELLS.c.attack, CELLS.c.key))
             .label("place"),
         )
-        .where(CELLS.c.subject == subject, not_(and_(CELLS.c.stochastic, CELLS.c.member)))
+        .where(
+            CELLS.c.subject == subject,
+            or_(CELLS.c.norm == norm, CELLS.c.attack == CLEAN),  # a clean image is in every ball
+            not_(and_(CELLS.c.stochastic, CELLS.c.member)),
+        )
         .cte("ranked")
     )
     best = (

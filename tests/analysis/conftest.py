@@ -92,6 +92,7 @@ def make_counts() -> CountsFactory:
             threshold=None,
             attack=attack,
             knowledge="none" if attack == CLEAN else "naive",
+            norm="none" if attack == CLEAN else "linf",
             epsilon=epsilon,
             seed=7,
             device="cpu",

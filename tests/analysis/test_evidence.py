@@ -31,6 +31,7 @@ def evidence(judged: JudgedFactory, **changes: Any) -> Evidence:
     worst = {"0.1": judged("cwcr", score=SCORES), "0.3": judged("rwwr", score=[0.8, 0.2, 0.3, 0.9])}
     values: dict[str, Any] = {
         "defense": "d",
+        "norm": "linf",
         "knowledge": "adaptive",
         "clean": clean,
         "worst": worst,

@@ -79,7 +79,7 @@ def ensemble(bench: Bench, prepared: Prepared, budget: Effort, images: int, epsi
         if fits:
             parameters = build_parameters(spec.parameters, dict(spec.presets.get(budget, {})), spec.name)
             offer = Offer(spec=spec, parameters=parameters, settings={}, origin={})
-            members.append(Assault(offer=offer, sweeping=spec.sweep is not None, keep="first-win"))
+            members.append(Assault(offer=offer, form="plain" if spec.sweep is None else "sweep", keep="first-win"))
     members.sort(key=lambda assault: assault.offer.spec.cost)
     runner = Runner(bench.bench.splits.test, bench.bench.references, seed=0, device=bench.device, rows=100)
     begun = time.perf_counter()

@@ -126,7 +126,7 @@ class Bench:
         (offer,) = (offer for offer in self.bench.attacks if offer.spec.name == name)
         if steps is not None:
             offer = replace(offer, parameters=replace(offer.parameters, steps=steps))
-        return Assault(offer=offer, sweeping=True, keep="first-win" if worst_case else "last")
+        return Assault(offer=offer, form="sweep", keep="first-win" if worst_case else "last")
 
     def plain(self, defense: str, threshold: float | None, *, frozen: bool = True) -> Plain:
         """Return the same defense for the libraries, in the format in which PyTorch builds modules."""

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from robench.api.records import Outcome
-from robench.engine.ascent import SignAscent
+from robench.engine.ascent import GradientAscent
 from robench.engine.deploy import BoundTarget
 from robench.engine.ensemble import find_worst_case
 from robench.engine.progress import Silent
@@ -221,7 +221,9 @@ def gradient_by_classes(bench: Bench, settings: dict[str, Any]) -> dict[str, Any
     )
     radius = torch.full((rows, 1), 0.1, dtype=torch.float64, device=bench.device)
     streams = ImageStreams(range(rows), bench.device, "classes")
-    ascend = SignAscent(form, streams, images, labels, radius, rows=rows, keep="last", confirm=lambda *_: labels[:0])
+    ascend = GradientAscent(
+        form, streams, images, labels, radius, rows=rows, keep="last", confirm=lambda *_: labels[:0]
+    )
     ascend(_cross_entropy, steps=2, relative_step=0.1)
     cost = measure(lambda: ascend(_cross_entropy, steps=5, relative_step=0.1), bench.device)
     return {**asdict(cost), "accuracy": {}}

@@ -68,6 +68,7 @@ def test_the_packaged_file_alone_gives_the_default_run() -> None:
         search_precision="auto",
         worst_case=False,
         budget="quick",
+        norm="linf",
         trace=None,
         keep_examples=False,
         parameters={},
@@ -143,6 +144,7 @@ def test_every_variable_is_heard_and_an_empty_one_is_not_set() -> None:
         "ROBENCH_SEARCH_PRECISION": "float32",
         "ROBENCH_WORST_CASE": "1",
         "ROBENCH_BUDGET": "thorough",
+        "ROBENCH_NORM": "l2",
         "ROBENCH_DB": "y.db",
         "ROBENCH_DATA": "d",
         "ROBENCH_CACHE": "c",
@@ -152,7 +154,7 @@ def test_every_variable_is_heard_and_an_empty_one_is_not_set() -> None:
     assert (request.dataset, request.classifier, request.images, request.seed) == ("cifar10", "mine", 7, 8)
     assert (request.device, request.profile, request.batch_size) == ("cpu", "paper", 9)
     assert (request.engine, request.search_precision, request.worst_case) == ("foolbox", "float32", True)
-    assert request.budget == "thorough"
+    assert (request.budget, request.norm) == ("thorough", "l2")
     assert (request.db, request.data_dir, request.cache_dir, request.offline) == ("y.db", Path("d"), Path("c"), True)
     assert resolve(environ=dict.fromkeys(environ, "")) == resolve()
 
@@ -162,6 +164,40 @@ def test_a_suite_may_set_what_belongs_to_a_data_set() -> None:
     request = resolve(suite + "calibration = 'paper-grid'", suite="s")
     assert (request.dataset, request.classifier, request.epsilons) == ("cifar10", "mine", ("0.1",))
     assert (request.false_positive_rate, request.calibration) == (0.2, "paper-grid")
+
+
+SUITE = "[suites.s]\nepsilons = [1.5]\n"
+
+
+def test_each_norm_has_the_epsilons_of_its_own() -> None:
+    assert resolve().epsilons == ("0.1", "0.2", "0.3")
+    assert resolve(norm="l2").epsilons == ("0.5", "1", "2")
+    assert resolve(norm="l2", dataset="cifar10").epsilons == ("0.25", "0.5", "1")
+    assert resolve("[datasets.mnist]\nl2_epsilons = [3]", norm="l2").epsilons == ("3",)
+    assert resolve(norm="l2", epsilons="1.5").epsilons == ("1.5",)
+
+
+def test_a_suite_may_set_both_norm_and_epsilons() -> None:
+    request = resolve(SUITE + "norm = 'l2'", suite="s")
+    assert (request.norm, request.epsilons) == ("l2", ("1.5",))
+    assert resolve(SUITE + "[defaults]\nnorm = 'l2'", suite="s").epsilons == ("1.5",)
+    assert refusal(SUITE, suite="s").startswith("benchmarks.toml: suites.s.epsilons: 1.5 is above 1")
+
+
+def test_the_epsilons_of_a_suite_are_not_taken_for_those_of_another_norm() -> None:
+    expected = (
+        "benchmarks.toml: suites.s.epsilons: are radii in linf, and the run is to be in l2; give --epsilons as well"
+    )
+    assert refusal(SUITE, suite="s", norm="l2") == expected
+    assert refusal(SUITE, {"ROBENCH_NORM": "l2"}, suite="s") == expected
+    assert resolve(SUITE, suite="s", norm="l2", epsilons="2").epsilons == ("2",)
+
+
+def test_a_data_set_without_epsilons_of_the_norm_is_refused() -> None:
+    listed = "[datasets.foreign]\nclassifier = 'mine'\nepsilons = [0.1]"
+    message = refusal(listed, dataset="foreign", norm="l2")
+    assert message.startswith("benchmarks.toml: datasets.foreign.l2_epsilons: is missing")
+    assert message.endswith("give --epsilons 0.1,0.2")
 
 
 def test_an_unlisted_data_set_needs_a_classifier_and_epsilons() -> None:
@@ -216,6 +252,8 @@ def test_plugins_that_failed_to_load_are_remarked_on() -> None:
         ({"budget": "cheap"}, '--budget: "cheap" is not one of quick, standard, thorough'),
         ({"profile": "fast"}, '--profile: "fast" is not one of quick, paper'),
         ({"epsilons": "0.1,-1"}, '--epsilons: "-1" is not above 0'),
+        ({"epsilons": "0.1,1.01"}, "--epsilons: 1.01 is above 1; in Linf epsilons are in (0, 1]"),
+        ({"norm": "L2"}, '--norm: "L2" is not one of linf, l2'),
         ({"epsilons": ""}, "--epsilons: there is no epsilon"),
         ({"defenses": ()}, "--defense: must not be empty"),
         ({"dataset": "b\udcff\n"}, '--dataset: unknown dataset "b\\udcff\\n"; known: cifar10, foreign, mnist'),
@@ -239,6 +277,7 @@ def test_an_impossible_flag_is_named(flags: dict[str, object], message: str) -> 
         ("ROBENCH_PROFILE", "x", 'ROBENCH_PROFILE: "x" is not one of'),
         ("ROBENCH_ENGINE", "x", 'ROBENCH_ENGINE: "x" is not one of native, foolbox'),
         ("ROBENCH_SEARCH_PRECISION", "bf16", 'ROBENCH_SEARCH_PRECISION: "bf16" is not one of'),
+        ("ROBENCH_NORM", "l1", 'ROBENCH_NORM: "l1" is not one of linf, l2'),
         ("ROBENCH_BUDGET", "x", 'ROBENCH_BUDGET: "x" is not one of quick, standard, thorough'),
         ("ROBENCH_WORST_CASE", "maybe", 'ROBENCH_WORST_CASE: "maybe" is neither 1 nor 0'),
         ("ROBENCH_OFFLINE", "maybe", 'ROBENCH_OFFLINE: "maybe" is neither 1 nor 0'),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from robench.api import ImageRandom, PluginError, Target, Verdict
-from robench.engine.ascent import SignAscent
+from robench.engine.ascent import GradientAscent
 from robench.engine.deploy import Deployed
 from robench.engine.seeding import ImageStreams
 
@@ -60,7 +60,7 @@ def ascent(
     *,
     rows: int = 100,
     ids: list[int] | None = None,
-) -> SignAscent:
+) -> GradientAscent:
     numbers = ids or list(range(len(images)))
 
     def confirm(found: Tensor, owners: Tensor, stage: int, step: int) -> Tensor:
@@ -68,7 +68,7 @@ def ascent(
         return fooled(deployed, streams, found, labels[owners]).float()
 
     streams = ImageStreams(numbers, CPU, "attack")
-    return SignAscent(deployed, streams, images, labels, epsilons, rows=rows, keep="last", confirm=confirm)
+    return GradientAscent(deployed, streams, images, labels, epsilons, rows=rows, keep="last", confirm=confirm)
 
 
 def grid(*values: float) -> Tensor:
@@ -134,7 +134,7 @@ def test_what_the_search_takes_for_a_win_counts_only_if_it_is_confirmed() -> Non
         return torch.zeros(len(found))
 
     streams = ImageStreams(range(COUNT), CPU, "attack")
-    stubborn = SignAscent(deployed, streams, images, labels, grid(0.5), rows=100, keep="first-win", confirm=refuse)
+    stubborn = GradientAscent(deployed, streams, images, labels, grid(0.5), rows=100, keep="first-win", confirm=refuse)
     found = stubborn(cross_entropy, steps=5, relative_step=0.5)
     last = ascent(deployed, images, labels, grid(0.5))(cross_entropy, steps=5, relative_step=0.5)
     assert sum(asked) > COUNT

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.api import ImageRandom, Target, Verdict
-from robench.engine.ascent import SignAscent
+from robench.engine.ascent import GradientAscent
 from robench.engine.deploy import Deployed
 from robench.engine.precision import judging_precision, training_precision
 from robench.engine.seeding import ImageStreams
@@ -69,7 +69,7 @@ def test_the_ascent_does_not_wait_for_the_device(random_start: bool) -> None:
     labels = torch.zeros(6, dtype=torch.int64, device=device)
     radius = torch.full((6, 2), 0.1, dtype=torch.float64, device=device)
     streams = ImageStreams(range(6), device, "attack")
-    ascend = SignAscent(
+    ascend = GradientAscent(
         deployed, streams, images, labels, radius, rows=100, keep="last", confirm=lambda *_: labels.float()
     )
     ascend(cross_entropy, steps=3, relative_step=0.2, random_start=random_start)

@@ -29,7 +29,7 @@ NEVER = 9.0
 
 
 def attack(name: str) -> Assault:
-    return cast("Assault", SimpleNamespace(name=name))
+    return cast("Assault", SimpleNamespace(name=name, form="sweep"))
 
 
 def outcome(position: int, kind: Outcome, *, score: float, draws: int = 1, wrong: int | None = None) -> ImageOutcome:

@@ -29,7 +29,7 @@ def test_the_border_of_the_ball_is_admissible_and_rounding_is_forgiven() -> None
 @pytest.mark.parametrize(
     ("attacked", "complaint"),
     [
-        (ORIGINAL + 0.10001, "moved a pixel by 0.10001 at epsilon 0.1"),
+        (ORIGINAL + 0.10001, "left the Linf ball: 0.10001 away at epsilon 0.1"),
         (ORIGINAL * float("nan"), "8 values that are not finite"),
         (ORIGINAL / 0, "8 values that are not finite"),
         (ORIGINAL.double(), "torch.float64"),

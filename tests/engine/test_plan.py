@@ -19,12 +19,13 @@ PLAN = Plan(
     classifier_digest="c",
     seed=1,
     device="cpu",
+    norm="linf",
     engine={"code": "1"},
 )
 
 
 def offer(*, stochastic: bool = False, name: str = "pgd", code: str = "1", **parameters: object) -> Offer:
-    spec = SimpleNamespace(name=name, knowledge="adaptive", stochastic=stochastic)
+    spec = SimpleNamespace(name=name, knowledge="adaptive", stochastic=stochastic, minimal=None)
     return Offer(spec=spec, parameters=None, settings=parameters, origin={"code": code})
 
 
@@ -43,7 +44,7 @@ def prepared(*, digest: str = "w", threshold: float | None = 0.5) -> Prepared:
 def subjects(
     plan: Plan = PLAN, defense: Offer | None = None, weights: Prepared | None = None, **attack: Any
 ) -> set[str]:
-    assault = Assault(offer=offer(**attack), sweeping=True)
+    assault = Assault(offer=offer(**attack), form="sweep")
     sweeps = plan.sweeps(defense or offer(name="magnet"), weights or prepared(), [assault], ["0.1", "0.2"])
     return {cell.subject for sweep in sweeps for cell in sweep.cells}
 
@@ -51,7 +52,7 @@ def subjects(
 def test_all_cells_of_a_defense_have_one_subject_whatever_attacks_it() -> None:
     (subject,) = subjects()
     assert len(subject) == 64
-    other = replace(PLAN, seed=2, device="cuda", engine={"code": "2"})
+    other = replace(PLAN, seed=2, device="cuda", norm="l2", engine={"code": "2"})
     assert subjects(other, name="fgsm", steps=3, code="2") == {subject}
 
 
@@ -81,7 +82,7 @@ def test_cells_say_whether_the_defense_is_stochastic() -> None:
 
 
 def ensemble(*names: str, epsilons: tuple[str, ...] = ("0.1", "0.2"), **parameters: Any) -> Ensemble:
-    assaults = tuple(Assault(offer=offer(name=name, **parameters), sweeping=True) for name in names)
+    assaults = tuple(Assault(offer=offer(name=name, **parameters), form="sweep") for name in names)
     return Ensemble(name="adaptive", assaults=assaults, epsilons=epsilons)
 
 
@@ -129,7 +130,7 @@ def test_an_ensemble_without_one_attack_is_one_that_never_had_it() -> None:
 
 
 def test_an_attack_on_its_own_is_no_member() -> None:
-    for sweep in PLAN.sweeps(offer(name="magnet"), prepared(), [Assault(offer=offer(), sweeping=True)], ["0.1"]):
+    for sweep in PLAN.sweeps(offer(name="magnet"), prepared(), [Assault(offer=offer(), form="sweep")], ["0.1"]):
         assert [(cell.member, cell.ensemble) for cell in sweep.cells] == [(False, "")]
         assert sweep.members == ()
 
@@ -147,14 +148,15 @@ def test_members_do_not_change_what_a_run_is() -> None:
 def test_what_knows_the_defense_keeps_its_wins_and_is_judged_on_several_draws(
     knowledge: str, worst_case: bool, keep: str, draws: int
 ) -> None:
-    spec = SimpleNamespace(name="pgd", knowledge=knowledge, run=None, sweep=print)
+    spec = SimpleNamespace(name="pgd", knowledge=knowledge, run=None, sweep=print, minimal=None)
     chosen = choose_form(replace(offer(), spec=spec), "native", worst_case=worst_case)
-    assert (chosen.sweeping, chosen.keep, chosen.draws) == (True, keep, draws)
+    assert (chosen.form, chosen.keep, chosen.draws) == ("sweep", keep, draws)
 
 
 def test_the_library_is_asked_for_only_where_an_attack_has_that_form() -> None:
-    plain, native = (SimpleNamespace(name="pgd", knowledge="naive", run=run, sweep=print) for run in (print, None))
-    assert not choose_form(replace(offer(), spec=plain), "foolbox").sweeping
-    assert choose_form(replace(offer(), spec=plain), "native").sweeping
+    known = {"name": "pgd", "knowledge": "naive", "sweep": print, "minimal": None}
+    plain, native = (SimpleNamespace(**known, run=run) for run in (print, None))
+    assert choose_form(replace(offer(), spec=plain), "foolbox").form == "plain"
+    assert choose_form(replace(offer(), spec=plain), "native").form == "sweep"
     with pytest.raises(UsageError, match="--engine foolbox: attack pgd has no such form"):
         choose_form(replace(offer(), spec=native), "foolbox")

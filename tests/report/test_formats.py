@@ -27,13 +27,13 @@ def test_json_has_the_documented_keys(small: RunSummary) -> None:
 
     counts = ["n", "accuracy", "accuracy_low", "accuracy_high", "correct", "wrong", "rejected"]
     assert list(document) == [
-        *("run", "complete", "dataset", "classifier", "profile", "images", "seed"),
+        *("run", "complete", "dataset", "classifier", "profile", "images", "seed", "norm"),
         *("clean", "results", "worst", "failures", "cards", "details"),
     ]
     assert list(document["clean"][0]) == ["defense", *counts]
-    assert list(document["results"][0]) == ["defense", "attack", "knowledge", "epsilon", *counts]
+    assert list(document["results"][0]) == ["defense", "attack", "knowledge", "norm", "epsilon", *counts]
     assert list(document["worst"][0]) == [
-        *("defense", "attack", "knowledge", "worst_case_epsilon"),
+        *("defense", "attack", "knowledge", "norm", "worst_case_epsilon"),
         *("n", "accuracy", "accuracy_low", "accuracy_high", "rejected"),
     ]
     assert document["failures"] == [{"defense": "none", "attack": "bim", "epsilon": "0.1", "reason": "no memory"}]
@@ -72,6 +72,7 @@ def test_csv_round_trips(small: RunSummary) -> None:
         "defense": "none",
         "attack": "clean",
         "knowledge": "none",
+        "norm": "none",
         "epsilon": "0",
         "n": "500",
         "accuracy": "0.99",

@@ -35,7 +35,7 @@ def test_rows_are_attacks_and_columns_are_defenses(small: RunSummary) -> None:
 
 def test_title_says_what_was_measured(small: RunSummary) -> None:
     assert build_grid(small).title == (
-        "mnist, classifier a, profile quick: 500 images of the test split, seed 7, run 0123456789ab"
+        "mnist, classifier a, profile quick: 500 images of the test split, seed 7, norm Linf, run 0123456789ab"
     )
 
 

@@ -29,7 +29,7 @@ def wide(make_summary: SummaryFactory) -> RunSummary:
 
 def test_table_of_a_pipe_is_plain_text_on_long_lines(small: RunSummary) -> None:
     assert [line.rstrip() for line in render(small, "table").splitlines()[:8]] == [
-        "mnist, classifier a, profile quick: 500 images of the test split, seed 7, run 0123456789ab",
+        "mnist, classifier a, profile quick: 500 images of the test split, seed 7, norm Linf, run 0123456789ab",
         "",
         "attack                           none                     magnet",
         "─" * 92,

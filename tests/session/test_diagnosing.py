@@ -165,7 +165,7 @@ def assault(name: str, **parameters: Any) -> Assault:
     spec = specs[name]
     offer = Offer(spec=spec, parameters=spec.parameters(**parameters), settings={}, origin={})
     keep = "last" if spec.knowledge == "naive" else "first-win"
-    return Assault(offer=offer, sweeping=True, keep=keep)  # type: ignore[arg-type]
+    return Assault(offer=offer, form="sweep", keep=keep)  # type: ignore[arg-type]
 
 
 def diagnose(module: Plain, *, threshold: float | None = None, name: str = "pgd") -> dict[str, Finding]:

@@ -28,7 +28,7 @@ def attack(name: str, goal: Goal = "wrong", suits: Callable[[Target], bool] | No
     spec = AttackSpec(
         name=name, summary="", source="", knowledge="adaptive", parameters=NoParameters, goal=goal, suits=suits
     )
-    return Assault(offer=Offer(spec=spec, parameters=NoParameters(), settings={}, origin={}), sweeping=True)
+    return Assault(offer=Offer(spec=spec, parameters=NoParameters(), settings={}, origin={}), form="sweep")
 
 
 def bench(*adaptive: Assault, alone: tuple[Assault, ...] = (), worst_case: bool = False) -> Workbench:

@@ -157,11 +157,11 @@ def test_an_attack_that_cheats_or_breaks_costs_only_its_own_cells(lab: ToyLab, n
     (failure,) = summary.failures
     assert failure.attack == f"broken-{name}"
     reasons = {
-        "ball": "moved a pixel by 0.2",
+        "ball": "left the Linf ball: 0.2",
         "range": "left [0, 1]",
         "nan": "not finite",
         "shape": "returned (1, 1, 8, 8)",
-        "original": "moved a pixel",
+        "original": "left the Linf ball",
         "crash": "ZeroDivisionError: this attack always crashes",
         "exit": "SystemExit: 0",
     }

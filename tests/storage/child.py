@@ -105,6 +105,7 @@ def cell_with(key: str) -> Cell:
         threshold=None,
         attack="pgd",
         knowledge="naive",
+        norm="linf",
         epsilon="0.1",
         seed=0,
         device="cpu",

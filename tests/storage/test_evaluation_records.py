@@ -101,10 +101,26 @@ def test_the_lowest_win_counts_whichever_run_and_attack_brought_it(store: Result
         Win(image=1002, epsilon="0.2", attack=REJECTION),
         Win(image=1003, epsilon="0", attack=CLEAN),
     )
-    assert store.lowest_wins(SUBJECT) == wins
-    assert store.lowest_wins(SUBJECT, {1001, 1003, 5}) == (wins[1], wins[3])
-    assert store.lowest_wins(SUBJECT, ()) == ()
-    assert store.lowest_wins("7" * 64) == ()
+    assert store.lowest_wins(SUBJECT, "linf") == wins
+    assert store.lowest_wins(SUBJECT, "linf", {1001, 1003, 5}) == (wins[1], wins[3])
+    assert store.lowest_wins(SUBJECT, "linf", ()) == ()
+    assert store.lowest_wins("7" * 64, "linf") == ()
+
+
+def test_wins_in_one_norm_say_nothing_of_another_but_a_clean_error_is_in_every_ball(
+    store: ResultStore, make: Make
+) -> None:
+    lost = [make.outcome(position, Outcome.WRONG) for position in range(3)]
+    cells = {
+        make.cell(0, attack=CLEAN, epsilon="0"): (lost[0],),
+        make.cell(1, epsilon="0.3"): (lost[0], lost[1]),
+        make.cell(2, epsilon="0.1", norm="l2"): (lost[1], lost[2]),
+    }
+    fill(store, make, cells)
+    clean = Win(image=1000, epsilon="0", attack=CLEAN)
+    assert store.lowest_wins(SUBJECT, "linf") == (clean, Win(image=1001, epsilon="0.3", attack="pgd"))
+    small = [Win(image=image, epsilon="0.1", attack="pgd") for image in (1001, 1002)]
+    assert store.lowest_wins(SUBJECT, "l2") == (clean, *small)
 
 
 def test_lucky_draws_are_no_wins(store: ResultStore, make: Make) -> None:
@@ -119,14 +135,14 @@ def test_lucky_draws_are_no_wins(store: ResultStore, make: Make) -> None:
             make.cell(3, attack="adaptive", epsilon="0.4", stochastic=True, ensemble="e"): (drawn,),
         },
     )
-    assert store.lowest_wins(SUBJECT) == (Win(image=1000, epsilon="0.4", attack="adaptive"),)
+    assert store.lowest_wins(SUBJECT, "linf") == (Win(image=1000, epsilon="0.4", attack="adaptive"),)
 
 
 def test_a_win_names_the_attack_itself_rather_than_its_ensemble(store: ResultStore, make: Make) -> None:
     lost = (make.outcome(0, Outcome.WRONG),)
     cells = [make.cell(0, attack="adaptive", ensemble="e"), make.cell(1, ensemble="e", member=True)]
     fill(store, make, dict.fromkeys(cells, lost))
-    assert store.lowest_wins(SUBJECT) == (Win(image=1000, epsilon="0.3", attack="pgd"),)
+    assert store.lowest_wins(SUBJECT, "linf") == (Win(image=1000, epsilon="0.3", attack="pgd"),)
 
 
 def test_findings_replace_those_of_the_same_run_and_defense(store: ResultStore, make: Make) -> None:

@@ -43,7 +43,7 @@ def test_a_million_outcomes_are_counted_quickly(store: ResultStore, path: Path, 
     tenth = IMAGES // 10
     assert counts == tuple(make.counts(cell, correct=8 * tenth, wrong=tenth, rejected=tenth) for cell in cells)
     begun = time.perf_counter()
-    wins = store.lowest_wins(cells[0].subject)
+    wins = store.lowest_wins(cells[0].subject, "linf")
     assert time.perf_counter() - begun < GENEROUS_SECONDS
     assert [win.image for win in wins] == list(range(1, IMAGES, 10))
     begun = time.perf_counter()

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 OLD = Path(__file__).with_name("schema_0001.sqlite")
 """Two runs that share cells, one of them with a failed cell, as the robench of schema 0001 stored them."""
+OLD_2 = Path(__file__).with_name("schema_0002.sqlite")
+"""The like with an ensemble, a stochastic defense, a finding and a card, as the robench of schema 0002 stored them."""
 TABLES = ("runs", "cells", "run_cells", "shards", "outcomes")
 
 
@@ -43,15 +45,38 @@ def old(path: Path) -> Path:
     return path
 
 
-def test_nothing_is_lost_by_an_upgrade(old: Path) -> None:
-    ResultStore.open(str(old), create=True).close()
-    assert revision(old) == [{"version_num": schema.REVISIONS[-1]}]
-    for name in TABLES:
-        before, after = table(OLD, f"SELECT * FROM {name}"), table(old, f"SELECT * FROM {name}")
+@pytest.mark.parametrize(
+    ("older", "names"), [(OLD, TABLES), (OLD_2, (*TABLES, "findings", "cards"))], ids=["0001", "0002"]
+)
+def test_nothing_is_lost_by_an_upgrade(path: Path, older: Path, names: tuple[str, ...]) -> None:
+    shutil.copyfile(older, path)
+    ResultStore.open(str(path), create=True).close()
+    assert revision(path) == [{"version_num": schema.REVISIONS[-1]}]
+    for name in (*names, "results", "worst_case"):
+        before, after = table(older, f"SELECT * FROM {name}"), table(path, f"SELECT * FROM {name}")
         assert len(before) == len(after) > 0
         assert [{column: row[column] for column in before[0]} for row in after] == before
-    for view in ("results", "worst_case"):
-        assert table(old, f"SELECT * FROM {view}") == table(OLD, f"SELECT * FROM {view}")
+
+
+@pytest.mark.parametrize("older", [OLD, OLD_2], ids=["0001", "0002"])
+def test_old_balls_are_linf_ones_and_clean_images_are_in_none(path: Path, older: Path) -> None:
+    shutil.copyfile(older, path)
+    ResultStore.open(str(path), create=True).close()
+    norms = table(path, "SELECT DISTINCT attack = 'clean' AS clean, norm FROM cells ORDER BY clean")
+    assert norms == [{"clean": 0, "norm": "linf"}, {"clean": 1, "norm": "none"}]
+
+
+def test_old_wins_bound_linf_and_say_nothing_of_l2(path: Path, make: Make) -> None:
+    shutil.copyfile(OLD_2, path)
+    with ResultStore.open(str(path), create=True) as store:
+        subject = make.cell().subject
+        assert [(win.image, win.epsilon) for win in store.lowest_wins(subject, "linf")] == [
+            (1000, "0.1"),
+            (1001, "0.3"),
+            (1002, "0.3"),
+            (1003, "0.3"),
+        ]
+        assert store.lowest_wins(subject, "l2") == ()
 
 
 def test_old_outcomes_are_single_draws_and_keep_their_digests(old: Path) -> None:
@@ -73,7 +98,7 @@ def test_what_old_cells_do_not_say_is_unknown(old: Path) -> None:
     with ResultStore.open(str(old), create=True) as store:
         counts = store.counts("a" * 12)
         assert store.member_counts("a" * 12) == ()
-        assert store.lowest_wins("") == ()
+        assert store.lowest_wins("", "linf") == ()
     assert {(c.cell.subject, c.cell.stochastic, c.cell.ensemble, c.cell.member) for c in counts} == {
         ("", False, "", False)
     }
@@ -126,7 +151,7 @@ def test_an_interrupted_upgrade_leaves_the_old_schema_whole(old: Path, monkeypat
         ResultStore.open(str(old), create=True)
     assert revision(old) == [{"version_num": "0001"}]
     monkeypatch.undo()
-    test_nothing_is_lost_by_an_upgrade(old)
+    test_nothing_is_lost_by_an_upgrade(old, OLD, TABLES)
 
 
 def test_an_upgrade_without_a_copy_does_not_happen(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:

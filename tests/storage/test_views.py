@@ -43,16 +43,16 @@ def test_a_rejected_image_is_robust_under_attack_and_an_error_when_clean(
     run = fill(store, make, {make.cell(0, attack=CLEAN, epsilon="0"): "ccwr", make.cell(1, epsilon="0.3"): "ccwr"})
     same = {"run": run, "dataset": "mnist", "classifier": "A", "defense": "magnet", "n": 4, "wrong": 1, "rejected": 1}
     assert rows(path, "SELECT * FROM results ORDER BY epsilon") == [
-        {**same, "attack": "clean", "knowledge": "none", "epsilon": "0", "accuracy": 0.5},
-        {**same, "attack": "pgd", "knowledge": "naive", "epsilon": "0.3", "accuracy": 0.75},
+        {**same, "attack": "clean", "knowledge": "none", "norm": "none", "epsilon": "0", "accuracy": 0.5},
+        {**same, "attack": "pgd", "knowledge": "naive", "norm": "linf", "epsilon": "0.3", "accuracy": 0.75},
     ]
 
 
 def test_views_have_the_documented_columns_in_order(store: ResultStore, path: Path, make: Make) -> None:
     fill(store, make, {make.cell(): "c"})
     (result,), (worst,) = rows(path, "SELECT * FROM results"), rows(path, "SELECT * FROM worst_case")
-    assert " ".join(result) == "run dataset classifier defense attack knowledge epsilon n accuracy wrong rejected"
-    assert " ".join(worst) == "run dataset classifier defense attack worst_case_epsilon accuracy rejected"
+    assert " ".join(result) == "run dataset classifier defense attack knowledge norm epsilon n accuracy wrong rejected"
+    assert " ".join(worst) == "run dataset classifier defense attack norm worst_case_epsilon accuracy rejected"
 
 
 def test_only_positions_below_the_images_of_the_run_count(store: ResultStore, path: Path, make: Make) -> None:
@@ -81,9 +81,9 @@ def test_the_worst_case_is_the_epsilon_with_least_accuracy(store: ResultStore, p
     )
     found = rows(path, "SELECT * FROM worst_case ORDER BY defense, attack")
     assert [tuple(row.values())[3:] for row in found] == [
-        ("magnet", "fgsm", "0.3", 0.5, 0),
-        ("magnet", "pgd", "0.2", 0.25, 1),
-        ("none", "pgd", "0.3", 0.25, 0),
+        ("magnet", "fgsm", "linf", "0.3", 0.5, 0),
+        ("magnet", "pgd", "linf", "0.2", 0.25, 1),
+        ("none", "pgd", "linf", "0.3", 0.25, 0),
     ]
 
 

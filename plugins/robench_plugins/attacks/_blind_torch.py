@@ -19,14 +19,23 @@ _KAPPA = 1.0
 
 
 def noise(context: SweepContext[NoiseParameters]) -> Tensor:
-    """Try corners of the ball, drawn blindly."""
+    """Try corners of the ball, in L2 points of its border, drawn blindly."""
     images, radius = context.images[:, None], _per_pixel(context.epsilons)
     for _ in range(context.parameters.draws):
-        signs = (context.random.uniform(*context.images.shape[1:]) - 0.5).sign()[:, None]
-        context.trial.propose(images + radius * signs)
+        context.trial.propose(images + radius * _furthest(context)[:, None])
         if not bool(context.trial.standing.any()):
             break
     return context.trial.best
+
+
+def _furthest(context: SweepContext[NoiseParameters]) -> Tensor:
+    """Draw for each image what is furthest from the centre of a ball of radius 1, shape (N, C, H, W)."""
+    size = context.images.shape[1:]
+    if context.norm == "linf":
+        return (context.random.uniform(*size) - 0.5).sign()
+    draws = context.random.normal(*size)
+    length: Tensor = torch.linalg.vector_norm(draws, dim=(-3, -2, -1), keepdim=True)
+    return draws / length
 
 
 @torch.no_grad()

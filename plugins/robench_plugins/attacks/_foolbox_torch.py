@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 
 
-class SeededDescent(foolbox.attacks.LinfProjectedGradientDescentAttack):  # type: ignore[misc]
+class SeededLinfDescent(foolbox.attacks.LinfProjectedGradientDescentAttack):  # type: ignore[misc]
     """Foolbox's Linf gradient descent with its random start drawn from the stream of each image."""
 
-    def __init__(self, random: ImageRandom, *, steps: int, relative_step: float, random_start: bool) -> None:
-        super().__init__(steps=steps, rel_stepsize=relative_step, random_start=random_start)
+    def __init__(self, random: ImageRandom, *, steps: int, relative_step: float) -> None:
+        super().__init__(steps=steps, rel_stepsize=relative_step, random_start=True)
         self._random = random
 
     def get_random_start(self, x0: eagerpy.Tensor, epsilon: float) -> eagerpy.Tensor:
@@ -32,9 +33,32 @@ class SeededDescent(foolbox.attacks.LinfProjectedGradientDescentAttack):  # type
         return x0 + eagerpy.astensor((2 * start - 1) * epsilon)
 
 
-def fast_gradient_sign(context: AttackContext[P]) -> Tensor:
-    """Run FGSM on the deployed composite and return the attacked images, shape (N, C, H, W)."""
-    return _run(foolbox.attacks.FGSM(random_start=False), context)
+class SeededL2Descent(foolbox.attacks.L2ProjectedGradientDescentAttack):  # type: ignore[misc]
+    """Foolbox's L2 gradient descent with its random start drawn from the stream of each image."""
+
+    def __init__(self, random: ImageRandom, *, steps: int, relative_step: float) -> None:
+        super().__init__(steps=steps, rel_stepsize=relative_step, random_start=True)
+        self._random = random
+
+    def get_random_start(self, x0: eagerpy.Tensor, epsilon: float) -> eagerpy.Tensor:
+        """Return a uniform draw from the ball around ``x0``, shape (N, C, H, W), drawn as Foolbox draws it.
+
+        Source: Voelker et al. (2017), Efficiently sampling vectors and coordinates from the n-sphere and n-ball.
+        """
+        pixels = math.prod(x0.shape[1:])
+        draws = self._random.normal(pixels + 2)
+        start = (draws / draws.norm(dim=1, keepdim=True))[:, :pixels]
+        return x0 + eagerpy.astensor(start.view(x0.shape) * epsilon)
+
+
+_FAST = {"linf": foolbox.attacks.LinfFastGradientAttack, "l2": foolbox.attacks.L2FastGradientAttack}
+_FROM_IMAGE = {"linf": foolbox.attacks.LinfBasicIterativeAttack, "l2": foolbox.attacks.L2BasicIterativeAttack}
+_FROM_DRAW = {"linf": SeededLinfDescent, "l2": SeededL2Descent}
+
+
+def fast_gradient(context: AttackContext[P]) -> Tensor:
+    """Run FGSM, or FGM in L2, on the deployed composite and return the attacked images, shape (N, C, H, W)."""
+    return _run(_FAST[context.budget.norm](random_start=False), context)
 
 
 def projected_gradient_descent(
@@ -48,8 +72,10 @@ def projected_gradient_descent(
         relative_step: Size of a step in units of epsilon.
         random_start: Start from a uniform draw from the ball rather than from the image.
     """
-    attack = SeededDescent(context.random, steps=steps, relative_step=relative_step, random_start=random_start)
-    return _run(attack, context)
+    norm = context.budget.norm
+    if random_start:
+        return _run(_FROM_DRAW[norm](context.random, steps=steps, relative_step=relative_step), context)
+    return _run(_FROM_IMAGE[norm](steps=steps, rel_stepsize=relative_step, random_start=False), context)
 
 
 def _run(attack: foolbox.attacks.base.FixedEpsilonAttack, context: AttackContext[P]) -> Tensor:

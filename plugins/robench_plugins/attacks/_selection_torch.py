@@ -45,8 +45,7 @@ def latent_line(context: SweepContext[LatentLineParameters]) -> Tensor:
     for rank in range(min(parameters.classes, order.shape[1])):
         goal = _goal(context, order[:, rank])[:, None]
         images = context.images[:, None]
-        radius = context.epsilons.to(images.dtype)[:, :, None, None, None]
-        line = (goal - images).clamp(-radius, radius)
+        line = _shortened(context, goal - images)
         for place in range(1, parameters.points + 1):
             context.trial.propose(images + line * place / parameters.points)
         context.ascend(
@@ -127,6 +126,15 @@ def _goal(context: SweepContext[LatentLineParameters], choice: Tensor) -> Tensor
     distance = torch.cdist(context.images.flatten(1), references.images.flatten(1))
     distance[references.labels[None] != choice[:, None]] = torch.inf
     return references.images[distance.argmin(1)]
+
+
+def _shortened(context: SweepContext[LatentLineParameters], way: Tensor) -> Tensor:
+    """Return what of the ways to somewhere, shape (N, 1, C, H, W), is inside each ball, shape (N, E, C, H, W)."""
+    radius = context.epsilons.to(way.dtype)[:, :, None, None, None]
+    if context.norm == "linf":
+        return way.clamp(-radius, radius)
+    length: Tensor = torch.linalg.vector_norm(way, dim=(-3, -2, -1), keepdim=True)
+    return way * (radius / length.clamp_min(1e-12)).clamp_max(1)
 
 
 def _per_slot(

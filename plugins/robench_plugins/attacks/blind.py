@@ -89,10 +89,11 @@ def robench_attacks() -> Iterable[
     return [
         AttackSpec(
             name="noise",
-            summary="corners of the ball, drawn blindly",
+            summary="corners of the ball, in L2 points of its border, drawn blindly",
             source="the baseline that every attack has to beat, Carlini et al. (2019), section 4",
             knowledge="adaptive",
             parameters=NoiseParameters,
+            norms=("linf", "l2"),
             sweep=_noise,
             effort="quick",
             cost=4.0,

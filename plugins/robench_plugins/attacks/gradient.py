@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from robench.api import AttackContext, AttackSpec, NoParameters, SweepContext, UsageError, hookimpl
+from robench.api import AttackContext, AttackSpec, NoParameters, Norm, SweepContext, UsageError, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from torch import Tensor
+
+
+_NORMS: tuple[Norm, ...] = ("linf", "l2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +55,9 @@ class PgdParameters(IterativeParameters):
 
 
 def _fgsm(context: AttackContext[NoParameters]) -> Tensor:
-    from robench_plugins.attacks._foolbox_torch import fast_gradient_sign
+    from robench_plugins.attacks._foolbox_torch import fast_gradient
 
-    return fast_gradient_sign(context)
+    return fast_gradient(context)
 
 
 def _sweep_fgsm(context: SweepContext[NoParameters]) -> Tensor:
@@ -112,10 +115,11 @@ def robench_attacks() -> Iterable[
     return [
         AttackSpec(
             name="fgsm",
-            summary="one step of the gradient's sign",
+            summary="one step of the gradient's sign; in L2 of the gradient, the fast gradient method",
             source="Goodfellow et al. (2015), section 4",
             knowledge="naive",
             parameters=NoParameters,
+            norms=_NORMS,
             run=_fgsm,
             sweep=_sweep_fgsm,
         ),
@@ -125,6 +129,7 @@ def robench_attacks() -> Iterable[
             source="Kurakin et al. (2017), section 2.2; settings of Wester & Thisted (2020)",
             knowledge="naive",
             parameters=IterativeParameters,
+            norms=_NORMS,
             run=_bim,
             sweep=_sweep_bim,
         ),
@@ -134,6 +139,7 @@ def robench_attacks() -> Iterable[
             source="Madry et al. (2018), section 2.1; settings of Wester & Thisted (2020)",
             knowledge="naive",
             parameters=PgdParameters,
+            norms=_NORMS,
             run=_pgd,
             sweep=_sweep_pgd,
         ),

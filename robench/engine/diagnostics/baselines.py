@@ -16,21 +16,21 @@ _CORNERS = 2
 
 
 def one_step(probe: Probe, slots: Sequence[Slot]) -> Tried:
-    """Go to the border of each ball along the sign of the gradient at its centre.
+    """Go to the border of each ball along the gradient at its centre, in Linf along its sign.
 
     Source: Goodfellow et al. (2015), section 4.
     """
     images, _ = probe.images(slots)
-    signs = input_gradients(probe, slots, images).sign().nan_to_num()
-    return probe.judge(slots, (images + probe.radius(slots) * signs).clamp(0, 1))
+    steps = probe.ball.along(input_gradients(probe, slots, images)).nan_to_num()
+    return probe.judge(slots, (images + probe.radius(slots) * steps).clamp(0, 1))
 
 
 def corners(probe: Probe, slots: Sequence[Slot]) -> frozenset[Slot]:
-    """Return the slots that some random corner of the ball wins."""
+    """Return the slots that some random corner of the ball wins, in L2 a point of its border."""
     images, _ = probe.images(slots)
     streams, radius = probe.streams(slots, "corners"), probe.radius(slots)
     won: frozenset[Slot] = frozenset()
     for _ in range(_CORNERS):
-        signs = (streams.uniform(*images.shape[1:]) - 0.5).sign()
-        won |= probe.judge(slots, (images + radius * signs).clamp(0, 1)).won
+        steps = probe.ball.draw_extreme(streams, images.shape[1:])
+        won |= probe.judge(slots, (images + radius * steps).clamp(0, 1)).won
     return won

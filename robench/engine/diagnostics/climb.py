@@ -16,7 +16,7 @@ WINDOW = 10
 
 
 class Climb:
-    """Listens to the ascents of an attack, see ``observe`` of ``SignAscent``, and keeps the best loss of each slot.
+    """Listens to the ascents of an attack, see ``observe`` of ``GradientAscent``, and keeps the best loss of each slot.
 
     Args:
         slots: Their number.

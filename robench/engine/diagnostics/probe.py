@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from robench.api.records import Outcome
+from robench.engine.balls import BALLS
 from robench.engine.batch import CONFIRMING_DRAWS
 from robench.engine.memory import in_portions
 from robench.engine.runner import Runner
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from robench.api import References
+    from robench.api import Norm, References
     from robench.api.records import ImageOutcome
     from robench.engine.ascent import Observe
     from robench.engine.data import LoadedSplit
@@ -89,6 +91,12 @@ class Probe:
         seed: Of the run.
         device: Where attacks run.
         rows: How many images go through the defense together.
+        norm: Of the balls.
+
+    Attributes:
+        ball: What that norm means.
+        diameter: Epsilon at which every image can be turned into any other, decimal text.
+        radius_to_grey: Epsilon at which every image can be turned grey, decimal text.
     """
 
     def __init__(
@@ -101,10 +109,14 @@ class Probe:
         seed: int,
         device: torch.device,
         rows: int,
+        norm: Norm = "linf",
     ) -> None:
         self.prepared, self.positions = prepared, tuple(positions)
         self.device, self.rows = device, rows
-        self._split, self._references, self._seed = split, references, seed
+        self.ball = BALLS[norm]
+        widest = self.ball.diameter(math.prod(split.images.shape[1:]))
+        self.diameter, self.radius_to_grey = f"{widest:.6g}", f"{widest / 2:.6g}"
+        self._split, self._references, self._seed, self._norm = split, references, seed, norm
         self._order = image_order(seed, len(split))
 
     def slots(self, *epsilons: str) -> tuple[Slot, ...]:
@@ -140,7 +152,13 @@ class Probe:
     def runner(self, observe: Observe | None = None) -> Runner:
         """Return what attacks and judges, and tells of its steps."""
         return Runner(
-            self._split, self._references, seed=self._seed, device=self.device, rows=self.rows, observe=observe
+            self._split,
+            self._references,
+            seed=self._seed,
+            device=self.device,
+            rows=self.rows,
+            norm=self._norm,
+            observe=observe,
         )
 
     def attack(
@@ -157,7 +175,7 @@ class Probe:
             assault: The attack.
             slots: Which.
             prepared: Another form of the defense.
-            observe: Told of each step, see ``SignAscent``. It knows slots by their places here.
+            observe: Told of each step, see ``GradientAscent``. It knows slots by their places here.
 
         Raises:
             PluginError: If the attack breaks the rules.

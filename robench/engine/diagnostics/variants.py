@@ -14,8 +14,8 @@ _EFFORT = ("steps", "restarts", "draws", "queries")
 
 
 def is_iterative(assault: Assault) -> bool:
-    """Say whether the attack takes steps."""
-    return hasattr(assault.offer.parameters, _EFFORT[0])
+    """Say whether the attack takes steps within a ball; minimal ones, which look outside, have no last iterate."""
+    return assault.form != "minimal" and hasattr(assault.offer.parameters, _EFFORT[0])
 
 
 def doubled(assault: Assault) -> tuple[Assault, str] | None:

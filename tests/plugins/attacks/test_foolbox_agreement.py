@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from robench.api import AttackContext, Budget, NoParameters, References, SweepContext
 from robench.api.records import Outcome
-from robench.engine.ascent import SignAscent
+from robench.engine.ascent import GradientAscent
 from robench.engine.deploy import BoundTarget, Deployed, freeze
 from robench.engine.judge import judge
 from robench.engine.search import search_form
@@ -138,7 +138,7 @@ def sweep(deployed: Deployed, name: str, images: Tensor, labels: Tensor, epsilon
     random = ImageStreams(range(len(images)), CPU, "attack")
     radius = torch.tensor([epsilons] * len(images), dtype=torch.float64)
     spec = ATTACKS[name]
-    ascend = SignAscent(
+    ascend = GradientAscent(
         deployed, random, images, labels, radius, rows=10, keep="last", confirm=lambda *_: torch.zeros(0)
     )
     context = SweepContext(
