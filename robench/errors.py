@@ -39,7 +39,7 @@ class UsageError(RobenchError):
 
 
 class DataError(RobenchError):
-    """A data set is missing, truncated, altered, or cannot be downloaded."""
+    """A data set or an archive of results is missing, truncated, altered, or cannot be downloaded."""
 
     exit_code = 2
 

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from robench.config.request import Overrides
 from robench.session import Session
+from tests.postgres_server import PostgresServer, running_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,6 +50,13 @@ def _install(target: Path, *names: str) -> Path:
     folders = [str(THIRD_PARTY / name) for name in names]
     subprocess.run([*command, "--target", str(target), *folders], check=True, capture_output=True, text=True)
     return target
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; where none is installed, what needs it fails and says what to install."""
+    with running_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

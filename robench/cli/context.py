@@ -1,6 +1,7 @@
 """What every command needs from its surroundings. Imports wait until a command runs: ``--help`` needs none."""
 
 import os
+import re
 import shlex
 import sys
 from contextlib import AbstractContextManager, redirect_stdout
@@ -29,8 +30,13 @@ def stdout_for_results_only() -> AbstractContextManager[object]:
 
 
 def command_line() -> str:
-    """Return the present command as one would type it."""
-    return shlex.join(["robench", *sys.argv[1:]])
+    """Return the present command as one would type it, for screens and records: without passwords of databases."""
+    return shlex.join(["robench", *map(_without_password, sys.argv[1:])])
+
+
+def _without_password(word: str) -> str:
+    word = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", word)
+    return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", word)
 
 
 def stdout_console() -> "Console":

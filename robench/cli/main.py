@@ -8,6 +8,7 @@ import typer
 
 from robench import __version__
 from robench.cli.compare import compare
+from robench.cli.db import db_app
 from robench.cli.diagnose import diagnose
 from robench.cli.doctor import doctor
 from robench.cli.init import init
@@ -39,6 +40,7 @@ app.command()(diagnose)
 app.command()(verify_engine)
 app.add_typer(runs_app, name="runs")
 app.add_typer(plugins_app, name="plugins")
+app.add_typer(db_app, name="db")
 app.command()(doctor)
 app.command()(init)
 

@@ -45,7 +45,9 @@ Suite = Annotated[str | None, typer.Option("--suite", metavar="NAME", help="Suit
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="benchmarks.toml to use; searched upward by default.")
 ]
-Db = Annotated[str | None, typer.Option("--db", metavar="PATH", help="Result store (default: ./robench.db).")]
+Db = Annotated[
+    str | None, typer.Option("--db", metavar="PATH", help="Result store: a file or a URL (default: ./robench.db).")
+]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="FOLDER", help="Read data sets from here and nowhere else.")
 ]

@@ -1,7 +1,6 @@
 """Ctrl-C and termination, turned into an exception that no library mistakes for its own, and never ignored for long."""
 
 import os
-import shlex
 import signal
 import socket
 import sys
@@ -9,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from robench.cli.context import command_line
 
 PATIENCE_SECONDS = 4.0
 """How long what is under way may take to be stored or dropped."""
@@ -30,8 +31,7 @@ class Stopped(BaseException):
 
 def farewell() -> str:
     """Return the line that says how to go on."""
-    command = shlex.join(["robench", *sys.argv[1:]])
-    return f"\nstopped; what was finished is stored. To go on: {command}\n"
+    return f"\nstopped; what was finished is stored. To go on: {command_line()}\n"
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -56,18 +56,31 @@ def load_checkpoint(path: Path, module: nn.Module, optimizer: Optimizer) -> Trai
     Raises:
         RobenchError: If the file is damaged or belongs to another network.
     """
+    tensors, record = read_checkpoint(path)
+    try:
+        state = TrainingState(**record["state"])
+        module.load_state_dict({key[6:]: value for key, value in tensors.items() if key.startswith("model.")})
+        optimizer.load_state_dict(_optimizer_state(tensors, optimizer))
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise _damaged(path) from error
+    return state
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read the tensors and the record of a checkpoint, and hold them against their digest.
+
+    Raises:
+        RobenchError: If the file is damaged.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
             record = json.loads((file.metadata() or {})["training"])
         if _digest(tensors, record["state"]) != record["digest"]:
             raise _damaged(path)
-        state = TrainingState(**record["state"])
-        module.load_state_dict({key[6:]: value for key, value in tensors.items() if key.startswith("model.")})
-        optimizer.load_state_dict(_optimizer_state(tensors, optimizer))
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise _damaged(path) from error
-    return state
+    return tensors, record
 
 
 def _digest(tensors: Mapping[str, Tensor], state: Mapping[str, object]) -> str:

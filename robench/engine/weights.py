@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from robench import __version__
+from robench.engine.checkpoint import read_checkpoint
 from robench.engine.digests import module_digest, settings_digest, tensors_digest
 from robench.engine.files import replacing
 from robench.engine.layers import faster_layers
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from robench.api import Network
     from robench.engine.data import LoadedSplit
@@ -168,20 +169,58 @@ def _save(folder: Path, module: nn.Module, manifest: dict[str, object]) -> dict[
     return manifest
 
 
+def check_weights(root: Path) -> Iterator[RobenchError | None]:
+    """Hold all weights of a cache, and the checkpoints of trainings under way, against their digests.
+
+    Args:
+        root: The folder of the cache.
+
+    Yields:
+        For each file None, or what is wrong.
+    """
+    for path in sorted(root.glob(f"weights/*/*/{MANIFEST}")):
+        try:
+            manifest, _ = _read(path.parent)
+        except RobenchError as error:
+            yield error
+        else:
+            moved = not path.parent.name.endswith(str(manifest["key"])[:12])
+            yield _damaged(path.parent) if moved else None
+    for path in sorted(root.glob(f"weights/*/*/{CHECKPOINT}")):
+        try:
+            read_checkpoint(path)
+        except RobenchError as error:
+            yield error
+        else:
+            yield None
+
+
 def _load(folder: Path, network: Network, key: str, device: torch.device) -> TrainedNetwork:
+    manifest, tensors = _read(folder)
+    if manifest["key"] != key:
+        raise _damaged(folder)
+    with isolated_default_generator():
+        module = network.build()
+    # Loading converts other formats silently.
+    expected = {name: (value.shape, value.dtype) for name, value in module.state_dict().items()}
+    if {name: (value.shape, value.dtype) for name, value in tensors.items()} != expected:
+        raise _damaged(folder)
+    module.load_state_dict(tensors)
+    return TrainedNetwork(module=module.to(device), folder=folder, trained_now=False, manifest=manifest)
+
+
+def _read(folder: Path) -> tuple[dict[str, object], dict[str, Tensor]]:
+    """Read weights and manifest, and hold them against their digests."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)
         rest = {name: value for name, value in manifest.items() if name != "manifest_digest"}
-        found = (manifest["key"], manifest["digest"], manifest["manifest_digest"])
-        if found != (key, tensors_digest(tensors), settings_digest(rest)):
+        found = (manifest["digest"], manifest["manifest_digest"])
+        if found != (tensors_digest(tensors), settings_digest(rest)) or not isinstance(manifest["key"], str):
             raise _damaged(folder)
-        with isolated_default_generator():
-            module = network.build()
-        module.load_state_dict(tensors)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise _damaged(folder) from error
-    return TrainedNetwork(module=module.to(device), folder=folder, trained_now=False, manifest=manifest)
+    return manifest, tensors
 
 
 def _damaged(folder: Path) -> RobenchError:

@@ -38,11 +38,12 @@ def connect(location: Location) -> Engine:
     """Make an engine; nothing is opened yet.
 
     Raises:
-        ModuleNotFoundError, sqlalchemy.exc.NoSuchModuleError: The driver of a server is not installed.
+        ImportError: The driver of a server is not installed.
     """
     path = location.path
     if path is None:
-        return create_engine(location.url)
+        # A server may have been restarted while images were attacked for minutes.
+        return create_engine(location.url, pool_pre_ping=True, connect_args={"connect_timeout": int(BUSY_SECONDS)})
     engine = create_engine(location.url, creator=lambda: _open_file(path))
     event.listen(engine, "begin", _begin)
     event.listen(engine, "invalidate", _roll_back)
@@ -84,8 +85,11 @@ def _roll_back(connection: sqlite3.Connection, *_: object) -> None:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """One consistent view of the database."""
-    with engine.connect() as connection, connection.begin():
-        yield connection
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":  # where each statement would see what was committed before it
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        with connection.begin():
+            yield connection
 
 
 @contextmanager
@@ -103,7 +107,7 @@ def back_up(path: Path, copy: Path) -> None:
         copy: Where to; what is there is replaced.
 
     Raises:
-        sqlite3.Error: The file cannot be read, or the copy not be written.
+        sqlite3.Error: The file cannot be read or is damaged, or the copy cannot be written.
         OSError: The file system refuses the name.
     """
     unfinished = copy.with_name(f"{copy.name}.part")
@@ -111,10 +115,19 @@ def back_up(path: Path, copy: Path) -> None:
     try:
         with closing(_open_file(path)) as source, closing(sqlite3.connect(unfinished)) as target:
             source.backup(target)
+            _require_integrity(target)
         unfinished.replace(copy)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def _require_integrity(database: sqlite3.Connection) -> None:
+    (found,) = database.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        error = sqlite3.DatabaseError(found)
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
 
 
 def journal_mode(engine: Engine, change_to: str = "") -> str:

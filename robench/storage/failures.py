@@ -6,9 +6,9 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from robench.errors import RobenchError, StoreError
+from robench.errors import RobenchError, StoreError, UsageError
 from robench.storage.location import ANOTHER
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _MENDABLE = {
     sqlite3.SQLITE_PERM: ("it may not be opened", "check the permissions of the file and its folder"),
 }
 
+_INSUFFICIENT_PRIVILEGE = "42501"
+
 
 @contextmanager
 def explained(location: Location, mendable: type[RobenchError] = StoreError) -> Iterator[None]:
@@ -43,6 +45,7 @@ def explained(location: Location, mendable: type[RobenchError] = StoreError) -> 
     Raises:
         StoreError: It is no store, damaged, or not accessible.
         IncompleteError: As asked for by ``mendable``.
+        UsageError: The driver of a server is not installed.
     """
     try:
         yield
@@ -51,9 +54,9 @@ def explained(location: Location, mendable: type[RobenchError] = StoreError) -> 
         if explanation is None:
             raise
         raise explanation from error
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
-        message = f"{location}: the database driver is not installed ({error})"
-        raise StoreError(message, "install it, or give the path of a SQLite file") from error
+    except ImportError as error:  # psycopg raises it bare where it finds no libpq
+        message = f"{location}: the driver for PostgreSQL is not installed ({error})"
+        raise UsageError(message, 'pip install "robench[postgres]"') from error
     except OSError as error:
         message = f"{location}: {error.strerror or error}"
         raise StoreError(message, f"check the path and its permissions, or {ANOTHER}") from error
@@ -64,17 +67,26 @@ def _explain(
 ) -> RobenchError | None:
     original = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(original, sqlite3.Error):
-        # What the sqlite3 module itself refuses, such as a closed connection, carries no code and is a defect of ours.
-        code = getattr(original, "sqlite_errorcode", 0) & 0xFF
-        if code in _DAMAGED:
-            what, mend = _DAMAGED[code]
-            return StoreError(f"{location} {what}", mend)
-        if code in _MENDABLE:
-            what, mend = _MENDABLE[code]
-            again = f"{mend}, or {ANOTHER}" if mendable is StoreError else f"{mend}, then repeat the command"
-            return mendable(f"{location}: {what} ({original})", again)
-        return None
+        return _explain_file(original, location, mendable)
+    reason = str(original).strip().partition("\n")[0]
+    if getattr(original, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE:
+        return StoreError(f"{location}: {reason}", "ask its owner for the right to read and write there")
     if isinstance(error, OperationalError | InterfaceError):
-        reason = str(original).strip().partition("\n")[0]
         return mendable(f"{location}: {reason}", "check that the server runs and that the URL is right")
+    return None
+
+
+def _explain_file(error: sqlite3.Error, location: Location, mendable: type[RobenchError]) -> RobenchError | None:
+    # What the sqlite3 module itself refuses, such as a closed connection, carries no code and is a defect of ours.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _DAMAGED:
+        what, mend = _DAMAGED[code]
+        return StoreError(f"{location} {what}", mend)
+    if code in _MENDABLE:
+        what, mend = _MENDABLE[code]
+        again = f"{mend}, or {ANOTHER}" if mendable is StoreError else f"{mend}, then repeat the command"
+        return mendable(f"{location}: {what} ({error})", again)
+    if str(error).startswith("Could not decode to UTF-8"):
+        what, mend = _DAMAGED[sqlite3.SQLITE_CORRUPT]
+        return StoreError(f"{location} {what}", mend)
     return None

@@ -14,7 +14,9 @@ from robench.errors import StoreError
 from robench.storage.mounts import shared_type
 
 ANOTHER = "name another file with --db"
-DIALECTS = ("sqlite", "postgresql")
+SERVER = "postgresql+psycopg"
+_EXAMPLE = f"give a path, or {SERVER}://user@host/database"
+_SECRETS = ("password", "sslpassword")
 LEAST_FREE_BYTES = 2**20
 
 
@@ -45,13 +47,14 @@ class Location:
             url = make_url(text)
         except (ArgumentError, ValueError) as error:
             message = "the result store is no valid database URL"
-            raise StoreError(message, "give a path, or postgresql+psycopg://user@host/database") from error
-        shown = url.render_as_string(hide_password=True)
-        if url.get_backend_name() not in DIALECTS:
-            message = f"{shown}: a result store is a SQLite file or a PostgreSQL database"
-            raise StoreError(message, "give a path, or postgresql+psycopg://user@host/database")
+            raise StoreError(message, _EXAMPLE) from error
+        hidden = url.update_query_dict({name: "***" for name in _SECRETS if name in url.query})
+        shown = hidden.render_as_string(hide_password=True)
+        if url.drivername in {"postgresql", SERVER}:
+            return cls(shown, url.set(drivername=SERVER), None)
         if url.get_backend_name() != "sqlite":
-            return cls(shown, url, None)
+            message = f"{shown}: a result store is a SQLite file or a PostgreSQL database"
+            raise StoreError(message, _EXAMPLE)
         if url.query or not url.database or url.database == ":memory:":
             message = f"{shown}: an SQLite store is a file, without options"
             raise StoreError(message, "give its path")

@@ -96,7 +96,8 @@ RUN_CELLS = Table(
     CheckConstraint("role IN ('cell', 'member')", name="role"),
 )
 
-# Outcomes of a cell that were committed together, with the digest that proves them unaltered.
+# Outcomes of a cell that were committed together, with the digest that proves them unaltered; ``details_sha256`` is
+# that of the other columns.
 SHARDS = Table(
     "shards",
     METADATA,
@@ -107,6 +108,7 @@ SHARDS = Table(
     _required("queries", BigInteger, server_default=text("0")),
     _required("environment", Text),
     _required("created", String(40)),
+    _required("details_sha256", String(64), server_default=""),
     Index("ix_shards_cell_id", "cell_id"),
 )
 
@@ -170,4 +172,13 @@ CLAIMS = Table(
     Column("run_id", ForeignKey(RUNS.c.id), primary_key=True),
     _required("token", String(32)),
     _required("process", Text),
+)
+
+# SHA-256 of everything else that a run says, part by part; see ``robench.storage.seals``.
+SEALS = Table(
+    "seals",
+    METADATA,
+    Column("run_id", ForeignKey(RUNS.c.id), primary_key=True),
+    Column("part", Text, primary_key=True),
+    _required("sha256", String(64)),
 )

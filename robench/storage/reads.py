@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import BigInteger, Double, and_, cast, func, not_, or_, select
@@ -188,13 +189,18 @@ def findings(connection: Connection, run_id: str) -> dict[str, tuple[Finding, ..
 
 def cards(connection: Connection, run_id: str) -> dict[str, Card]:
     """Collect the newest card of a run for each defense."""
+    return {card.defense: card for card in sorted(all_cards(connection, run_id), key=attrgetter("created"))}
+
+
+def all_cards(connection: Connection, run_id: str) -> tuple[Card, ...]:
+    """List all versions of all cards of a run, in the order in which they were stored."""
     query = (
         select(CARDS.c.defense, CARDS.c.created, CARDS.c.verdict, CARDS.c.document)
         .where(CARDS.c.run_id == run_id)
-        .order_by(CARDS.c.created, CARDS.c.number)
+        .order_by(CARDS.c.number)
     )
-    return {
-        defense: Card(
+    return tuple(
+        Card(
             defense=defense,
             created=created,
             verdict=verdict,
@@ -203,4 +209,4 @@ def cards(connection: Connection, run_id: str) -> dict[str, Card]:
         )
         for defense, created, verdict, document in connection.execute(query)
         for content in [json.loads(document)]
-    }
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from robench.api.records import Outcome
 from robench.errors import StoreError
+from robench.storage.seals import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Column, Table
 
     from robench.api.records import Cell, Finding, ImageOutcome, Run, Shard
+
+_LATER_FIELDS: tuple[dict[str, object], ...] = ({"subject": "", "stochastic": False, "ensemble": "", "member": False},)
+"""Fields that cells did not always have, the newest first, with the values that older cells got."""
 
 
 def columns(table: Table, record: type[Run | Cell | ImageOutcome | Finding]) -> list[Column[Any]]:
@@ -32,6 +36,23 @@ def values(record: Run | Cell | ImageOutcome | Finding) -> dict[str, Any]:
 def outcome_values(outcome: ImageOutcome, cell_id: int, shard_id: int) -> dict[str, Any]:
     """Spread an outcome for an insert."""
     return {**values(outcome), "outcome": outcome.outcome.value, "cell_id": cell_id, "shard_id": shard_id}
+
+
+def has_own_key(cell: Cell) -> bool:
+    """Whether the key of a cell is the SHA-256 over its other fields, as that of every planned cell is.
+
+    Cells of an older schema were planned without the fields that came later, and got the values that say so.
+    """
+    fields = {name: value for name, value in vars(cell).items() if name != "key"}
+    # SQLite does not keep the sign of a negative zero, with which a threshold may have been planned.
+    thresholds = (0.0, -0.0) if fields["threshold"] == 0 else (fields["threshold"],)
+    for later in ({}, *_LATER_FIELDS):
+        if any(fields.get(name) != value for name, value in later.items()):
+            return False
+        fields = {name: value for name, value in fields.items() if name not in later}
+        if any(sha256_of({**fields, "threshold": threshold}) == cell.key for threshold in thresholds):
+            return True
+    return False
 
 
 def shard_sha256(cell_key: str, outcomes: Iterable[ImageOutcome]) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import func, inspect, select, text
 
 from robench.errors import StoreError
 from robench.storage import connection as connections
+from robench.storage import seals
 from robench.storage.location import ANOTHER
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from robench.storage.location import Location
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-REVISIONS = ("0001", "0002", "0003", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Schema revisions, oldest first. Kept here because importing Alembic only to ask takes longer than most commands."""
 
 _MIGRATION_LOCK = int.from_bytes(b"robench", "big")
@@ -72,7 +73,7 @@ def require(engine: Engine, location: Location) -> None:
         raise StoreError(message, "robench run creates it, or name another with --db")
     if revision != newest:
         message = f"{location} was written by an older robench (schema {revision}; this one needs {newest})"
-        raise StoreError(message, f"robench run upgrades it, or {ANOTHER}")
+        raise StoreError(message, f"robench db upgrade brings it up to date, or {ANOTHER}")
 
 
 def ensure(engine: Engine, location: Location) -> None:
@@ -105,9 +106,14 @@ def _upgrade(engine: Engine, location: Location, revision: str) -> None:
     with connections.writing(engine) as connection:
         if location.path is not None:
             # Nobody can write any more, so the copy is just what is upgraded.
-            copy = location.path.with_name(f"{location.path.name}.schema-{revision}.bak")
-            connections.back_up(location.path, copy)
+            connections.back_up(location.path, copy_of(location.path, revision))
         migrate(connection)
+        seals.seal_unsealed(connection)
+
+
+def copy_of(path: Path, revision: str) -> Path:
+    """Return where the copy is that is made before an upgrade from a revision."""
+    return path.with_name(f"{path.name}.schema-{revision}.bak")
 
 
 def migrate(connection: Connection) -> None:

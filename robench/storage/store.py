@@ -7,23 +7,30 @@ from contextlib import contextmanager
 from operator import itemgetter
 from typing import TYPE_CHECKING, Self
 
-from robench.errors import IncompleteError, RobenchError, StoreError
+from robench.errors import IncompleteError, RobenchError, StoreError, UsageError
 from robench.storage import connection as connections
 from robench.storage import info, reads, schema, writes
 from robench.storage.claims import Claims, abandoned
 from robench.storage.failures import explained
 from robench.storage.location import Location
+from robench.storage.parcels import StoreSource
+from robench.storage.receiving import receive
 from robench.storage.rows import refuse_unstorable_cell, refuse_unstorable_shard
 from robench.storage.signals import signals_held
+from robench.storage.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from sqlalchemy import Connection, Engine
 
     from robench.api.records import Card, Cell, CellCounts, Finding, ImageOutcome, Run, RunStatus, Shard, Win
     from robench.storage.info import StoreInfo
+    from robench.storage.parcels import Source
+    from robench.storage.receiving import Receipt
+    from robench.storage.verify import Verification
 
 
 _BYTES_PER_OUTCOME = 64
@@ -104,6 +111,32 @@ class ResultStore:
         with explained(self._location):
             self._location.check_space(outcomes * _BYTES_PER_OUTCOME)
 
+    @staticmethod
+    def upgrade(location: str) -> tuple[str, str]:
+        """Bring the schema of a store up to date, as opening it to write would.
+
+        Args:
+            location: As for ``open``.
+
+        Returns:
+            The revisions before and after, which are the same where there was nothing to do.
+
+        Raises:
+            StoreError: There is none, it is no store, of a newer schema, or cannot be used.
+        """
+        place = Location.parse(location)
+        with explained(place):
+            place.check_writable()
+            engine = connections.connect(place)
+            try:
+                before = schema.known_revision(engine, place)
+                if before is None:
+                    schema.require(engine, place)
+                schema.ensure(engine, place)
+            finally:
+                engine.dispose()
+        return before or "", schema.REVISIONS[-1]
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
@@ -134,8 +167,10 @@ class ResultStore:
         for cell in (*cells, *members):
             refuse_unstorable_cell(cell)
         with self._write() as connection:
-            writes.add_run(connection, run, cells, members)
+            writes.add_request(connection, run)
+            # Before the run is locked: whoever fills it now locks its claim first, too.
             self._claims.take(connection, run.id)
+            writes.add_run(connection, run, cells, members)
         self._mendable = IncompleteError
 
     def set_status(self, run_id: str, status: RunStatus) -> None:
@@ -303,6 +338,49 @@ class ResultStore:
         """Gather what ``robench doctor`` says about the store."""
         with explained(self._location, self._mendable):
             return info.gather(self._engine, self._location)
+
+    def verify(self) -> Verification:
+        """Compute every digest anew, and hold the tables against each other."""
+        with explained(self._location):
+            return verify(self._engine, self._location)
+
+    def back_up(self, copy: Path) -> None:
+        """Copy the file as the last commit left it, though it be in use.
+
+        Args:
+            copy: Where to; what is there is replaced.
+
+        Raises:
+            UsageError: The store is on a server.
+            StoreError: The file is damaged, or the copy cannot be written.
+        """
+        if self._location.path is None:
+            message = f"{self._location} is on a server, which makes its own backups"
+            raise UsageError(message, "pg_dump --format=custom --file=FILE DATABASE, or robench db export")
+        with explained(self._location):
+            connections.back_up(self._location.path, copy)
+
+    @contextmanager
+    def source(self, runs: Sequence[str] | None = None) -> Iterator[StoreSource]:
+        """Give what another store or an archive may take from here, as one moment saw it.
+
+        Args:
+            runs: Ids; None for all.
+        """
+        with explained(self._location), connections.reading(self._engine) as connection:
+            yield StoreSource(connection, str(self._location), runs)
+
+    def receive(self, source: Source) -> Receipt:
+        """Take in what is new of another store or of an archive, all or nothing; signals are not held meanwhile.
+
+        Args:
+            source: Checked, see ``robench.storage.receiving.check``.
+
+        Raises:
+            RobenchError: Something differs from what is here under the same name.
+        """
+        with explained(self._location), connections.writing(self._engine) as connection:
+            return receive(connection, source)
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:

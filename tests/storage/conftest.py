@@ -5,20 +5,27 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import make_url, text
 
 from robench.api.records import Cell, CellCounts, ImageOutcome, Outcome, Run, Shard
+from robench.storage import connection
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+
+    from tests.postgres_server import PostgresServer
 
 NOBODY = 65534
+Rows = Callable[..., list[dict[str, Any]]]
 
 
 class Make:
@@ -171,10 +178,58 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "robench.db"
 
 
+@pytest.fixture(scope="session")
+def template(postgres: PostgresServer) -> str:
+    """Name of a database with the tables of a store; a copy of it is there faster than the migrations are run."""
+    url = postgres.new_database()
+    ResultStore.open(url, create=True).close()
+    return str(make_url(url).database)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Test a store on both kinds of database; a test that names its file, ``path``, is about SQLite alone."""
+    if "location" in metafunc.fixturenames:
+        server = [pytest.param("postgresql", marks=pytest.mark.postgres)]
+        metafunc.parametrize(
+            "location", ["sqlite", *([] if "path" in metafunc.fixturenames else server)], indirect=True
+        )
+
+
 @pytest.fixture
-def store(path: Path) -> Iterator[ResultStore]:
-    with ResultStore.open(str(path), create=True) as opened:
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a store may be."""
+    if request.param == "sqlite":
+        return str(tmp_path / "robench.db")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database(request.getfixturevalue("template"))
+
+
+@pytest.fixture
+def store(location: str) -> Iterator[ResultStore]:
+    with ResultStore.open(location, create=True) as opened:
         yield opened
+
+
+@pytest.fixture
+def rows(store: ResultStore) -> Rows:
+    """Plain SQL, which is part of the interface."""
+    return partial(select_rows, store)
+
+
+def select_rows(store: ResultStore, query: str, **values: object) -> list[dict[str, Any]]:
+    with connection.reading(store._engine) as opened:
+        return [dict(row) for row in opened.execute(text(query), values).mappings()]
+
+
+@pytest.fixture
+def change(store: ResultStore) -> Callable[..., None]:
+    """Changes rows behind the back of the store, as nobody may."""
+
+    def do(statement: str, **values: object) -> None:
+        with connection.writing(store._engine) as opened:
+            opened.execute(text(statement), values)
+
+    return do
 
 
 @pytest.fixture

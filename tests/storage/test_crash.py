@@ -167,6 +167,7 @@ def test_a_file_size_limit_interrupts_the_run_and_lifting_it_resumes(path: Path,
     assert [free.line() for _ in range(6)][-1] == "done"
 
 
+@pytest.mark.usefixtures("path")
 def test_a_full_disk_interrupts_the_run_and_keeps_what_is_stored(store: ResultStore, make: Make) -> None:
     run, cell = make.run(images=100_000), make.cell()
     store.add_run(run, [cell])

@@ -12,8 +12,7 @@ import pytest
 from filelock import FileLock
 
 from robench.errors import StoreError
-from robench.storage import connection
-from robench.storage.schema import REVISIONS
+from robench.storage import connection, schema
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ FAULTS = {
     ),
     "newer": Fault(
         lambda path: revise(path, "0042"),
-        f"was written by a newer robench (schema 0042; this one knows up to {REVISIONS[-1]})",
+        f"was written by a newer robench (schema 0042; this one knows up to {schema.REVISIONS[-1]})",
     ),
     "without version": Fault(lambda path: revise(path, None), "was written by a newer robench (schema none;"),
 }
@@ -150,7 +149,7 @@ def test_what_is_no_store_is_refused_and_left_alone(path: Path, fault: Fault) ->
         ("sqlite:///:memory:", "an SQLite store is a file"),
         ("sqlite:///x.db?mode=ro", "without options"),
         ("mysql://root:secret@host/x", "mysql://root:***@host/x: a result store is a SQLite file or"),
-        ("postgresql+nodriver://host/x", "the database driver is not installed"),
+        ("postgresql+nodriver://host/x", "a result store is a SQLite file or a PostgreSQL database"),
         ("/proc/robench/x.db", "there is no folder /proc/robench"),
         ("/" + "x" * 300, "File name too long"),
     ],

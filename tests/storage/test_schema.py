@@ -72,7 +72,7 @@ def test_an_interrupted_creation_leaves_nothing_and_is_made_up_for(path: Path, m
     assert definitions(path) == {}
     monkeypatch.undo()
     ResultStore.open(str(path), create=True).close()
-    tables = {"runs", "cells", "run_cells", "shards", "outcomes", "findings", "cards", "claims"}
+    tables = {"runs", "cells", "run_cells", "shards", "outcomes", "findings", "cards", "seals", "claims"}
     assert set(definitions(path)) == tables | {"ix_shards_cell_id"}
 
 
@@ -106,6 +106,7 @@ def test_a_new_store_says_what_it_is(store: ResultStore, path: Path, make: Make)
     assert (info.size_bytes, info.runs, info.outcomes) == (path.stat().st_size, 1, 3)
 
 
+@pytest.mark.usefixtures("path")
 def test_every_connection_syncs_fully_and_holds_foreign_keys(store: ResultStore) -> None:
     with connection.reading(store._engine) as opened:
         full = 2

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import sqlite3
-from contextlib import closing
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
@@ -18,9 +16,7 @@ from robench.storage.rows import shard_sha256
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.storage.conftest import Make
+    from tests.storage.conftest import Make, Rows
 
 NUMBERS = itertools.count()
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -29,13 +25,12 @@ DRAWS = [
 ]
 
 
-def stored_shards(path: Path, cell_key: str) -> list[tuple[int, str]]:
-    with closing(sqlite3.connect(path)) as database:
-        query = "SELECT s.id, s.sha256 FROM shards s JOIN cells c ON c.id = s.cell_id WHERE c.key = ? ORDER BY s.id"
-        return list(database.execute(query, [cell_key]))
+def stored_shards(rows: Rows, cell_key: str) -> list[tuple[int, str]]:
+    query = "SELECT s.id, s.sha256 FROM shards s JOIN cells c ON c.id = s.cell_id WHERE c.key = :key ORDER BY s.id"
+    return [(row["id"], row["sha256"]) for row in rows(query, key=cell_key)]
 
 
-def test_records_come_back_as_they_went_in(store: ResultStore, path: Path, make: Make) -> None:
+def test_records_come_back_as_they_went_in(store: ResultStore, location: str, make: Make) -> None:
     run = make.run()
     cells = [
         make.cell(2, stochastic=True, ensemble="e", member=True),
@@ -50,7 +45,7 @@ def test_records_come_back_as_they_went_in(store: ResultStore, path: Path, make:
     store.add_run(run, cells)
     store.add_shard(cells[0].key, Shard(outcomes=outcomes, seconds=0.25, queries=9, environment="{}"))
     store.close()
-    with ResultStore.open(str(path), create=False) as reopened:
+    with ResultStore.open(location, create=False) as reopened:
         assert reopened.runs() == (run,)
         assert [counts.cell for counts in reopened.counts(run.id)] == cells
         assert reopened.outcomes(run.id, cells[0].key) == tuple(sorted(outcomes, key=lambda o: o.position))
@@ -100,17 +95,17 @@ def test_missing_lists_positions_without_outcome(store: ResultStore, make: Make)
     assert store.missing(cell.key, 0) == ()
 
 
-def test_an_outcome_is_never_overwritten(store: ResultStore, path: Path, make: Make) -> None:
+def test_an_outcome_is_never_overwritten(store: ResultStore, rows: Rows, make: Make) -> None:
     run, cell = make.run(), make.cell()
     store.add_run(run, [cell])
     store.add_shard(cell.key, make.shard([0, 1]))
     store.add_shard(cell.key, make.shard([0, 1], Outcome.WRONG))
     store.add_shard(cell.key, make.shard([1, 2], Outcome.WRONG))
     assert [o.outcome for o in store.outcomes(run.id, cell.key)] == [Outcome.CORRECT, Outcome.CORRECT, Outcome.WRONG]
-    assert len(stored_shards(path, cell.key)) == 2
+    assert len(stored_shards(rows, cell.key)) == 2
 
 
-def test_shards_of_several_cells_are_stored_at_once(store: ResultStore, path: Path, make: Make) -> None:
+def test_shards_of_several_cells_are_stored_at_once(store: ResultStore, rows: Rows, make: Make) -> None:
     run, cells = make.run(), [make.cell(number) for number in (2, 1, 3)]
     store.add_run(run, cells)
     sweep = [(cell.key, make.shard(range(place + 1))) for place, cell in enumerate(cells)]
@@ -118,7 +113,7 @@ def test_shards_of_several_cells_are_stored_at_once(store: ResultStore, path: Pa
         store.add_shards([*sweep, (cells[0].key, make.shard([0, 7], Outcome.WRONG))])
         counted = [(counts.correct, counts.wrong) for counts in store.counts(run.id)]
         assert counted == [(1, 1), (2, 0), (3, 0)]
-        assert [len(stored_shards(path, cell.key)) for cell in cells] == [2, 1, 1]
+        assert [len(stored_shards(rows, cell.key)) for cell in cells] == [2, 1, 1]
     store.add_shards([])
 
 
@@ -135,10 +130,10 @@ def test_of_several_shards_all_are_stored_or_none(store: ResultStore, make: Make
         assert store.counts(run.id)[0].n == 0
 
 
-def test_a_shard_without_outcomes_leaves_no_trace(store: ResultStore, path: Path, make: Make) -> None:
+def test_a_shard_without_outcomes_leaves_no_trace(store: ResultStore, rows: Rows, make: Make) -> None:
     store.add_run(make.run(), [make.cell()])
     store.add_shard(make.cell().key, make.shard([]))
-    assert stored_shards(path, make.cell().key) == []
+    assert stored_shards(rows, make.cell().key) == []
 
 
 def test_runs_over_different_numbers_of_images_share_a_cell(store: ResultStore, make: Make) -> None:
@@ -190,9 +185,9 @@ def test_a_long_list_of_runs_is_cut(store: ResultStore, make: Make) -> None:
         store.find_run("0")
 
 
-def test_what_is_not_there_is_named(store: ResultStore, path: Path, make: Make) -> None:
+def test_what_is_not_there_is_named(store: ResultStore, make: Make) -> None:
     store.add_run(make.run(), [])
-    with pytest.raises(StoreError, match=f"{path} holds no run f00"):
+    with pytest.raises(StoreError, match="holds no run f00"):
         store.counts("f00")
     with pytest.raises(StoreError, match="holds no run f00"):
         store.set_status("f00", "complete")
@@ -236,7 +231,7 @@ def test_a_position_twice_in_one_shard_is_refused(store: ResultStore, make: Make
         store.add_shard(make.cell().key, make.shard([3, 3]))
 
 
-def test_ctrl_c_within_a_transaction_rolls_it_back(store: ResultStore, path: Path, make: Make) -> None:
+def test_ctrl_c_within_a_transaction_rolls_it_back(store: ResultStore, rows: Rows, make: Make) -> None:
     cell = make.cell()
     store.add_run(make.run(), [cell])
 
@@ -248,12 +243,12 @@ def test_ctrl_c_within_a_transaction_rolls_it_back(store: ResultStore, path: Pat
     with pytest.raises(KeyboardInterrupt):
         store.add_shard(cell.key, make.shard([0, 1]))
     event.remove(store._engine, "after_cursor_execute", interrupt)
-    assert stored_shards(path, cell.key) == []
+    assert stored_shards(rows, cell.key) == []
     store.add_shard(cell.key, make.shard([0, 1]))
     assert store.missing(cell.key, 2) == ()
 
 
-def test_a_shard_digest_is_recomputed_from_its_outcomes(store: ResultStore, path: Path, make: Make) -> None:
+def test_a_shard_digest_is_recomputed_from_its_outcomes(store: ResultStore, rows: Rows, make: Make) -> None:
     run, cell = make.run(), make.cell()
     store.add_run(run, [cell])
     negative_zero = make.shard_of(make.outcome(9, score=-0.0))
@@ -263,7 +258,7 @@ def test_a_shard_digest_is_recomputed_from_its_outcomes(store: ResultStore, path
     by_position = {outcome.position: outcome for outcome in store.outcomes(run.id, cell.key)}
     members = [[2, 4], [3], [9]]
     digests = [shard_sha256(cell.key, [by_position[p] for p in positions]) for positions in members]
-    assert [digest for _, digest in stored_shards(path, cell.key)] == digests
+    assert [digest for _, digest in stored_shards(rows, cell.key)] == digests
 
 
 @st.composite
@@ -291,7 +286,7 @@ def outcomes_of_a_shard(draw: st.DrawFn) -> list[ImageOutcome]:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shards=st.lists(outcomes_of_a_shard(), max_size=6), images=st.integers(1, 31))
 def test_the_first_outcome_of_each_position_is_the_one_that_counts(
-    store: ResultStore, path: Path, make: Make, *, shards: list[list[ImageOutcome]], images: int
+    store: ResultStore, rows: Rows, make: Make, *, shards: list[list[ImageOutcome]], images: int
 ) -> None:
     number = next(NUMBERS)  # every example has a cell of its own in the one store
     run, cell = make.run(id_=f"{number:012x}", images=images), make.cell(number)
@@ -307,18 +302,16 @@ def test_the_first_outcome_of_each_position_is_the_one_that_counts(
     assert counts.n == len(within)
     assert counts.rejected == sum(outcome.outcome is Outcome.REJECTED for outcome in within.values())
     assert counts.fooled == pytest.approx(sum(outcome.fooled for outcome in within.values()))
-    assert sum(len(positions) for positions in digested_positions(path, cell.key)) == len(expected)
+    assert sum(len(positions) for positions in digested_positions(rows, cell.key)) == len(expected)
 
 
-def digested_positions(path: Path, cell_key: str) -> list[list[int]]:
+def digested_positions(rows: Rows, cell_key: str) -> list[list[int]]:
     """Positions of every shard of a cell, after its digest was recomputed from the plain table."""
     found = []
-    with closing(sqlite3.connect(path)) as database:
-        for shard_id, digest in stored_shards(path, cell_key):
-            names = [field.name for field in fields(ImageOutcome)]
-            query = f"SELECT {', '.join(names)} FROM outcomes WHERE shard_id = ?"
-            rows = [dict(zip(names, row, strict=True)) for row in database.execute(query, [shard_id])]
-            outcomes = [ImageOutcome(**{**row, "outcome": Outcome(row["outcome"])}) for row in rows]
-            assert shard_sha256(cell_key, outcomes) == digest
-            found.append([outcome.position for outcome in outcomes])
+    names = ", ".join(field.name for field in fields(ImageOutcome))
+    for shard_id, digest in stored_shards(rows, cell_key):
+        members = rows(f"SELECT {names} FROM outcomes WHERE shard_id = :shard", shard=shard_id)
+        outcomes = [ImageOutcome(**{**row, "outcome": Outcome(row["outcome"])}) for row in members]
+        assert shard_sha256(cell_key, outcomes) == digest
+        found.append([outcome.position for outcome in outcomes])
     return found

@@ -133,7 +133,7 @@ def test_reading_an_older_schema_is_refused_with_the_command_that_upgrades_it(ol
         ResultStore.open(str(old), create=False)
     newest = schema.REVISIONS[-1]
     assert caught.value.message == f"{old} was written by an older robench (schema 0001; this one needs {newest})"
-    assert caught.value.hint == "robench run upgrades it, or name another file with --db"
+    assert caught.value.hint == "robench db upgrade brings it up to date, or name another file with --db"
     ResultStore.check(str(old))
     assert old.read_bytes() == OLD.read_bytes()
     assert list(old.parent.iterdir()) == [old]

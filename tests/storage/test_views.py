@@ -1,10 +1,8 @@
-"""Plain SQL is part of the interface: these tests read the views through sqlite3 alone."""
+"""Plain SQL is part of the interface: these tests read the views as anybody would."""
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,20 +10,13 @@ from hypothesis import strategies as st
 
 from robench.api.records import CLEAN, REJECTION, Outcome
 from robench.storage.store import ResultStore
+from tests.storage.conftest import select_rows
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from robench.api.records import Cell
-    from tests.storage.conftest import Make
+    from tests.storage.conftest import Make, Rows
 
 LETTERS = {"c": Outcome.CORRECT, "w": Outcome.WRONG, "r": Outcome.REJECTED}
-
-
-def rows(path: Path, query: str) -> list[dict[str, Any]]:
-    with closing(sqlite3.connect(path)) as database:
-        database.row_factory = sqlite3.Row
-        return [dict(row) for row in database.execute(query)]
 
 
 def fill(store: ResultStore, make: Make, cells: dict[Cell, str], *, images: int = 20) -> str:
@@ -38,35 +29,35 @@ def fill(store: ResultStore, make: Make, cells: dict[Cell, str], *, images: int 
 
 
 def test_a_rejected_image_is_robust_under_attack_and_an_error_when_clean(
-    store: ResultStore, path: Path, make: Make
+    store: ResultStore, rows: Rows, make: Make
 ) -> None:
     run = fill(store, make, {make.cell(0, attack=CLEAN, epsilon="0"): "ccwr", make.cell(1, epsilon="0.3"): "ccwr"})
     same = {"run": run, "dataset": "mnist", "classifier": "A", "defense": "magnet", "n": 4, "wrong": 1, "rejected": 1}
-    assert rows(path, "SELECT * FROM results ORDER BY epsilon") == [
+    assert rows("SELECT * FROM results ORDER BY epsilon") == [
         {**same, "attack": "clean", "knowledge": "none", "norm": "none", "epsilon": "0", "accuracy": 0.5},
         {**same, "attack": "pgd", "knowledge": "naive", "norm": "linf", "epsilon": "0.3", "accuracy": 0.75},
     ]
 
 
-def test_views_have_the_documented_columns_in_order(store: ResultStore, path: Path, make: Make) -> None:
+def test_views_have_the_documented_columns_in_order(store: ResultStore, rows: Rows, make: Make) -> None:
     fill(store, make, {make.cell(): "c"})
-    (result,), (worst,) = rows(path, "SELECT * FROM results"), rows(path, "SELECT * FROM worst_case")
+    (result,), (worst,) = rows("SELECT * FROM results"), rows("SELECT * FROM worst_case")
     assert " ".join(result) == "run dataset classifier defense attack knowledge norm epsilon n accuracy wrong rejected"
     assert " ".join(worst) == "run dataset classifier defense attack norm worst_case_epsilon accuracy rejected"
 
 
-def test_only_positions_below_the_images_of_the_run_count(store: ResultStore, path: Path, make: Make) -> None:
+def test_only_positions_below_the_images_of_the_run_count(store: ResultStore, rows: Rows, make: Make) -> None:
     fill(store, make, {make.cell(): "ccwww"}, images=2)
-    assert [(row["n"], row["accuracy"]) for row in rows(path, "SELECT * FROM results")] == [(2, 1.0)]
+    assert [(row["n"], row["accuracy"]) for row in rows("SELECT * FROM results")] == [(2, 1.0)]
 
 
-def test_a_cell_without_outcomes_does_not_appear(store: ResultStore, path: Path, make: Make) -> None:
+def test_a_cell_without_outcomes_does_not_appear(store: ResultStore, rows: Rows, make: Make) -> None:
     fill(store, make, {make.cell(): ""})
-    assert rows(path, "SELECT * FROM results") == []
-    assert rows(path, "SELECT * FROM worst_case") == []
+    assert rows("SELECT * FROM results") == []
+    assert rows("SELECT * FROM worst_case") == []
 
 
-def test_the_worst_case_is_the_epsilon_with_least_accuracy(store: ResultStore, path: Path, make: Make) -> None:
+def test_the_worst_case_is_the_epsilon_with_least_accuracy(store: ResultStore, rows: Rows, make: Make) -> None:
     fill(
         store,
         make,
@@ -79,7 +70,7 @@ def test_the_worst_case_is_the_epsilon_with_least_accuracy(store: ResultStore, p
             make.cell(5, epsilon="0.3", attack="fgsm"): "ccww",
         },
     )
-    found = rows(path, "SELECT * FROM worst_case ORDER BY defense, attack")
+    found = rows("SELECT * FROM worst_case ORDER BY defense, attack")
     assert [tuple(row.values())[3:] for row in found] == [
         ("magnet", "fgsm", "linf", "0.3", 0.5, 0),
         ("magnet", "pgd", "linf", "0.2", 0.25, 1),
@@ -89,39 +80,39 @@ def test_the_worst_case_is_the_epsilon_with_least_accuracy(store: ResultStore, p
 
 @pytest.mark.parametrize("order", [("0.3", "0.05", "0.1"), ("0.1", "0.3", "0.05"), ("0.05", "0.1", "0.3")])
 def test_tied_worst_cases_go_to_the_smallest_epsilon(
-    store: ResultStore, path: Path, make: Make, order: tuple[str, ...]
+    store: ResultStore, rows: Rows, make: Make, order: tuple[str, ...]
 ) -> None:
     fill(store, make, {make.cell(number, epsilon=epsilon): "cw" for number, epsilon in enumerate(order)})
-    assert [row["worst_case_epsilon"] for row in rows(path, "SELECT * FROM worst_case")] == ["0.05"]
+    assert [row["worst_case_epsilon"] for row in rows("SELECT * FROM worst_case")] == ["0.05"]
 
 
-def test_epsilons_are_ordered_as_numbers_not_as_text(store: ResultStore, path: Path, make: Make) -> None:
+def test_epsilons_are_ordered_as_numbers_not_as_text(store: ResultStore, rows: Rows, make: Make) -> None:
     fill(store, make, {make.cell(0, epsilon="1"): "cw", make.cell(1, epsilon="1e-3"): "cw"})
-    assert [row["worst_case_epsilon"] for row in rows(path, "SELECT * FROM worst_case")] == ["1e-3"]
+    assert [row["worst_case_epsilon"] for row in rows("SELECT * FROM worst_case")] == ["1e-3"]
 
 
-def test_accuracy_is_the_mean_share_of_draws(store: ResultStore, path: Path, make: Make) -> None:
+def test_accuracy_is_the_mean_share_of_draws(store: ResultStore, rows: Rows, make: Make) -> None:
     cells = [make.cell(0, attack=CLEAN, epsilon="0"), make.cell(1, epsilon="0.3")]
     store.add_run(make.run(), cells)
     for cell in cells:
         store.add_shard(cell.key, make.shard_of(make.drawn(0, 8, 4, 2), make.drawn(1, 8, 6, 0)))
-    found = rows(path, "SELECT accuracy, wrong, rejected FROM results ORDER BY epsilon")
+    found = rows("SELECT accuracy, wrong, rejected FROM results ORDER BY epsilon")
     assert [tuple(row.values()) for row in found] == [(0.25, 1, 0), (0.375, 1, 0)]
 
 
-def test_members_of_an_ensemble_are_no_results(store: ResultStore, path: Path, make: Make) -> None:
+def test_members_of_an_ensemble_are_no_results(store: ResultStore, rows: Rows, make: Make) -> None:
     composite, member = make.cell(0, attack="adaptive", ensemble="e"), make.cell(1, ensemble="e", member=True)
     store.add_run(make.run(), [composite], [member])
     for cell in (composite, member):
         store.add_shard(cell.key, make.shard([0]))
-    assert [row["attack"] for row in rows(path, "SELECT * FROM results")] == ["adaptive"]
-    assert [row["attack"] for row in rows(path, "SELECT * FROM worst_case")] == ["adaptive"]
+    assert [row["attack"] for row in rows("SELECT * FROM results")] == ["adaptive"]
+    assert [row["attack"] for row in rows("SELECT * FROM worst_case")] == ["adaptive"]
 
 
-def test_being_made_to_be_rejected_is_a_result_but_no_worst_case(store: ResultStore, path: Path, make: Make) -> None:
+def test_being_made_to_be_rejected_is_a_result_but_no_worst_case(store: ResultStore, rows: Rows, make: Make) -> None:
     fill(store, make, {make.cell(0, attack=REJECTION): "rr", make.cell(1, attack="pgd"): "cc"})
-    assert {row["attack"] for row in rows(path, "SELECT * FROM results")} == {REJECTION, "pgd"}
-    assert [row["attack"] for row in rows(path, "SELECT * FROM worst_case")] == ["pgd"]
+    assert {row["attack"] for row in rows("SELECT * FROM results")} == {REJECTION, "pgd"}
+    assert [row["attack"] for row in rows("SELECT * FROM worst_case")] == ["pgd"]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -137,7 +128,7 @@ def test_views_and_counts_agree(
     with ResultStore.open(str(path), create=True) as store:
         run = fill(store, make, named, images=images)
         counts = {counted.cell.epsilon: counted for counted in store.counts(run)}
-    results = rows(path, "SELECT * FROM results")
+        results, worst = (select_rows(store, f"SELECT * FROM {view}") for view in ("results", "worst_case"))
     assert len(results) == len(counts) == len(cells)
     for row in results:
         counted = counts[row["epsilon"]]
@@ -146,5 +137,4 @@ def test_views_and_counts_agree(
         assert row["accuracy"] == kept / counted.n
     attacked = [row for row in results if row["attack"] != CLEAN]
     expected = min(attacked, key=lambda row: (row["accuracy"], float(row["epsilon"])), default=None)
-    worst = rows(path, "SELECT * FROM worst_case")
     assert [row["worst_case_epsilon"] for row in worst] == ([expected["epsilon"]] if expected else [])

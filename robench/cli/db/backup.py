@@ -1,0 +1,20 @@
+"""``robench db backup``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from robench.cli import options
+from robench.cli.context import open_session
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Copy to write; must not be there yet.")],
+    db: options.Db = None,
+) -> None:
+    """Copy the store while runs go on; the copy is verified, and there whole or not at all."""
+    session = open_session()
+    copied = session.back_up(session.paths(db=db).db, file)
+    sys.stdout.write(f"{file}: {copied.runs:,} runs, {copied.outcomes:,} outcomes, verified\n")

@@ -1,0 +1,20 @@
+"""``robench db merge``."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from robench.cli import options
+from robench.cli.context import open_session
+from robench.cli.db.receipt import describe
+
+
+def merge(
+    others: Annotated[list[str], typer.Argument(metavar="OTHER...", help="Stores to read: paths or URLs.")],
+    db: options.Db = None,
+) -> None:
+    """Take the runs of other stores into the one of --db, each all or nothing; what is there already is skipped."""
+    session = open_session()
+    for number, receipt in enumerate(session.merge(session.paths(db=db).db, others), 1):
+        sys.stdout.write(f"store {number} of {len(others)}: {describe(receipt)}\n")

@@ -1,0 +1,166 @@
+"""``robench db``: whether what is stored is what was written, and how it gets from one store to another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from robench.errors import RobenchError, StoreError, UsageError
+from robench.storage.archive import Archive, write_archive
+from robench.storage.location import Location
+from robench.storage.receiving import check
+from robench.storage.schema import copy_of
+from robench.storage.store import ResultStore
+from robench.storage.verify import Fault, Verification
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from robench.config.request import PathSettings
+    from robench.registry.catalog import Catalog
+    from robench.storage.archive import Manifest
+    from robench.storage.receiving import Receipt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What was looked at, and what is not as it was written.
+
+    Attributes:
+        looked_at: Kinds of things, such as ``shards``, with how many there are.
+        faults: What is wrong.
+    """
+
+    looked_at: Mapping[str, int]
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upgrade:
+    """What an upgrade did.
+
+    Attributes:
+        before, after: Schema revisions; equal where there was nothing to do.
+        copy: Of the file as it was; None where none was made.
+    """
+
+    before: str
+    after: str
+    copy: Path | None
+
+
+def inspect(paths: PathSettings, catalog: Catalog, *, weights: bool, data: bool) -> Inspection:
+    """Look for alterations; see ``Session.verify``."""
+    with ResultStore.open(paths.db, create=False) as store:
+        found = store.verify()
+    looked_at = {"runs": found.runs, "cells": found.cells, "shards": found.shards, "outcomes": found.outcomes}
+    faults = list(found.faults)
+    if weights:
+        from robench.engine.weights import check_weights
+
+        checked = list(check_weights(paths.cache_dir))
+        looked_at["checkpoints"] = len(checked)
+        faults += [Fault(what=error.message, mend=error.hint) for error in checked if error is not None]
+    if data:
+        read = list(_check_data(paths, catalog))
+        looked_at["data sets"] = len(read)
+        faults += [fault for fault in read if fault is not None]
+    return Inspection(looked_at=looked_at, faults=tuple(faults))
+
+
+def _check_data(paths: PathSettings, catalog: Catalog) -> Iterator[Fault | None]:
+    """Read what is here of each data set, whose plugin holds the files against their published digests."""
+    from robench.engine.data import Splits
+    from robench.engine.progress import Silent
+    from robench.session.workbench import data_context
+
+    for name, entry in catalog.datasets.items():
+        splits = Splits(entry.spec, data_context(paths, Silent(), offline=True))
+        try:
+            _ = splits.train, splits.validation, splits.test
+        except RobenchError as error:
+            # A plugin says "not here" and "altered" by the same class.
+            yield Fault(what=f"data set {name}: {error.message}", mend=error.hint)
+        except Exception as error:  # noqa: BLE001 (third-party code may raise anything)
+            yield Fault(what=f"data set {name}: {type(error).__name__}: {error}", mend="tell the author of the plugin")
+        else:
+            yield None
+
+
+def back_up(db: str, copy: Path) -> Verification:
+    """Copy a store; see ``Session.back_up``."""
+    _refuse_existing(copy)
+    unverified = copy.with_name(f"{copy.name}.unverified")
+    try:
+        with ResultStore.open(db, create=False) as store:
+            store.back_up(unverified)
+        with ResultStore.open(str(unverified), create=False) as copied:
+            found = copied.verify()
+        _refuse_faults(db, found.faults)
+        unverified.replace(copy)
+    finally:
+        unverified.unlink(missing_ok=True)
+    return found
+
+
+def upgrade(db: str) -> Upgrade:
+    """Upgrade a store; see ``Session.upgrade``."""
+    before, after = ResultStore.upgrade(db)
+    path = Location.parse(db).path
+    copied = path is not None and before != after
+    return Upgrade(before=before, after=after, copy=copy_of(path, before) if path and copied else None)
+
+
+def export(db: str, archive: Path, runs: Sequence[str]) -> Manifest:
+    """Write an archive; see ``Session.export``."""
+    _refuse_existing(archive)
+    with ResultStore.open(db, create=False) as store:
+        ids = [store.find_run(prefix).id for prefix in runs] or None
+        wanted = None if ids is None else set(ids)
+        found = store.verify().faults
+        _refuse_faults(db, [f for f in found if wanted is None or not f.runs or wanted.intersection(f.runs)])
+        with store.source(ids) as source:
+            return write_archive(source, archive)
+
+
+def import_archive(db: str, path: Path) -> Receipt:
+    """Take in an archive; see ``Session.import_archive``."""
+    with Archive(path) as archive:
+        check(archive)
+        with ResultStore.open(db, create=True) as store:
+            return store.receive(archive)
+
+
+def merge(db: str, others: Sequence[str]) -> list[Receipt]:
+    """Take in other stores; see ``Session.merge``."""
+    here = Location.parse(db)
+    for other in others:
+        if Location.parse(other).url == here.url:
+            message = f"{here} cannot be merged into itself"
+            raise UsageError(message, "name the receiving store with --db, and the others after merge")
+        with ResultStore.open(other, create=False) as store:
+            _refuse_faults(other, store.verify().faults)
+            with store.source() as source:
+                check(source)
+    receipts = []
+    with ResultStore.open(db, create=True) as receiver:
+        for other in others:
+            with ResultStore.open(other, create=False) as store, store.source() as source:
+                receipts.append(receiver.receive(source))
+    return receipts
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists() or path.is_symlink():
+        message = f"{path} is there already"
+        raise UsageError(message, "name another file, or remove it")
+    if not path.parent.is_dir():
+        message = f"{path}: there is no folder {path.parent}"
+        raise UsageError(message, "create the folder, or name another file")
+
+
+def _refuse_faults(db: str, faults: Sequence[Fault]) -> None:
+    if faults:
+        message = f"{Location.parse(db)} has been altered: {len(faults):,} faults, the first is: {faults[0].what}"
+        raise StoreError(message, "robench db verify lists them and says what to do")
