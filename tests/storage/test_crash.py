@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import time
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,6 @@ from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.storage.conftest import Child, Make
 
@@ -123,6 +123,8 @@ def test_whoever_takes_a_run_over_shuts_out_the_former_owner_though_it_was_only_
     former.ask("write", str(path), [1], 20_000)
     while True:
         former.process.send_signal(signal.SIGSTOP)
+        while Path(f"/proc/{former.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            time.sleep(0.01)
         with closing(sqlite3.connect(path, timeout=0.2)) as other, suppress(sqlite3.OperationalError):
             other.execute("BEGIN IMMEDIATE")  # it was not stopped in the middle of a write, when nobody can
             break

@@ -1,4 +1,4 @@
-"""What children of the nursery do. Each function is told where to say what it has achieved; that is its acknowledgement.
+"""What children of the nursery do. Each function is told where to say what it has achieved: its acknowledgement.
 
 Everything is imported here, before the first fork.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import resource
 import signal
 from pathlib import Path
@@ -20,7 +21,7 @@ import robench.session.evaluation
 from robench.api import Network, Recipe
 from robench.api.records import Outcome
 from robench.config.request import Overrides
-from robench.engine import training
+from robench.engine import checkpoint, training, weights
 from robench.engine.data import LoadedSplit
 from robench.engine.digests import module_digest, split_digest
 from robench.engine.weights import WeightCache
@@ -29,6 +30,7 @@ from robench.report.formats import render
 from robench.session import Session, savings
 from robench.storage.store import ResultStore
 from tests.storage.conftest import Make
+from tests.stress.flips import flip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +58,7 @@ def evaluate(say: Say, folder: str, db: str) -> None:
         for key, shard in shards:
             say(f"stored {key} {','.join(str(outcome.position) for outcome in shard.outcomes)}")
 
-    ResultStore.add_shards = acknowledge  # type: ignore[method-assign]
+    ResultStore.add_shards = acknowledge  # type: ignore[method-assign, assignment]
     session = Session(environ=dict(os.environ), cwd=Path(folder))
     overrides = Overrides(
         dataset="toy-bars",
@@ -79,7 +81,10 @@ class Notes:
     """Passes on what a training says."""
 
     def __init__(self, say: Say) -> None:
-        self.note = say
+        self._say = say
+
+    def note(self, text: str) -> None:
+        self._say(text)
 
     def task(self, title: str, total: int, unit: str) -> Notes:
         return self
@@ -113,6 +118,39 @@ def train(say: Say, cache: str) -> None:
         return
     found = {"digest": module_digest(trained.module), "history": trained.manifest["history"]}
     say("trained " + json.dumps({**found, "folder": str(trained.folder)}))
+
+
+def flip_checkpoints(say: Say, cache: str, count: int) -> None:
+    """Flip bits in the checkpoint of a training, in weights and in their manifest; say how many were detected."""
+    places, detected = random.Random(4), 0
+    (folder,) = Path(cache).glob("weights/bars/*")
+    module = _network().build()
+    optimizer = torch.optim.Adam(module.parameters())
+    module(torch.rand(4, 1, 8, 8)).sum().backward()
+    optimizer.step()
+    state = checkpoint.TrainingState(step=7, sums={"loss": 1.5}, history=[{"epoch": 1, "loss": 0.25}], seconds=3.5)
+    saved = folder.parent.parent / "flipped.safetensors"
+    checkpoint.save_checkpoint(saved, module, optimizer, state)
+
+    def resume() -> object:
+        return checkpoint.load_checkpoint(saved, module, optimizer)
+
+    def load() -> object:
+        return weights._load(folder, _network(), json.loads(manifest)["key"], torch.device("cpu"))
+
+    manifest = (folder / weights.MANIFEST).read_text(encoding="utf-8")
+    targets = [(saved, resume), (folder / weights.WEIGHTS, load), (folder / weights.MANIFEST, load)]
+    for number in range(count):
+        path, use = targets[number % len(targets)]
+        content = path.read_bytes()
+        use()
+        flip(path, places, 0, len(content))
+        try:
+            use()
+        except RobenchError:
+            detected += 1
+        path.write_bytes(content)
+    say(str(detected))
 
 
 def _network() -> Network:
