@@ -11,7 +11,7 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from robench.errors import RobenchError
+from robench.errors import RobenchError, StoreError
 from robench.storage.store import ResultStore
 from robench_plugins.datasets import _idx
 from robench_plugins.datasets.mnist import MNIST, SHIPPED
@@ -95,6 +95,13 @@ def _shards(nursery: Nursery, folder: Path, count: int, places: random.Random) -
         shutil.copyfile(whole, path)
         offset = places.choice(offsets)
         flip(path, places, offset, offset + len(result))
-        with ResultStore.open(str(path), create=False) as store:
-            detected += bool(store.verify().faults)
+        # A bit that makes a text unreadable is refused, any other is a fault that is listed.
+        detected += _detects(partial(_verify, path))
     return detected
+
+
+def _verify(path: Path) -> None:
+    with ResultStore.open(str(path), create=False) as store:
+        faults = store.verify().faults
+    if faults:
+        raise StoreError(faults[0].what)

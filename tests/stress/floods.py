@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from tests.stress.nursery import Nursery
 
-_SHARDS = 4000
+_SIZE = 200
+"""Outcomes of a shard."""
+_SHARDS = 200
 _LIMIT = 300_000
 _DISK = 3 * 2**20
 
@@ -31,9 +33,9 @@ def fill_disks(nursery: Nursery, folder: Path, count: int) -> Trial:
     for number in range(count):
         path = folder / f"limited-{number}.db"
         nursery.run("open_store", str(path))
-        lines = nursery.run("write", str(path), number, 600, _LIMIT + 4096 * number)
+        lines = nursery.run("write", str(path), number, 30, _LIMIT + 4096 * number, _SIZE)
         _check(trial, path, lines, "the disk refused to read or write")
-        _resume(trial, path, nursery.run("write", str(path), number, 600), lines)
+        _resume(trial, path, nursery.run("write", str(path), number, 30, 0, _SIZE), lines)
         done[0] += 1
     if _may_mount(folder):
         for number in range(count):
@@ -68,10 +70,12 @@ def _store_on(trial: Trial, nursery: Nursery, disk: Path, number: int) -> None:
     path, ballast = disk / "robench.db", disk / "ballast"
     nursery.run("open_store", str(path))
     ballast.write_bytes(bytes(_DISK // 3))
-    lines = nursery.run("write", str(path), number, _SHARDS)
+    lines = nursery.run("write", str(path), number, _SHARDS, 0, _SIZE)
     _check(trial, path, lines, "disk")
     ballast.unlink()
-    _resume(trial, path, nursery.run("write", str(path), number, len(acknowledged(lines)) // 10 + 20), lines)
+    _resume(
+        trial, path, nursery.run("write", str(path), number, len(acknowledged(lines)) // _SIZE + 20, 0, _SIZE), lines
+    )
 
 
 def _train_on(trial: Trial, nursery: Nursery, disk: Path) -> None:

@@ -174,19 +174,19 @@ def _bars() -> LoadedSplit:
     return LoadedSplit(images=images, labels=labels, digest=split_digest(split))
 
 
-def write(say: Say, location: str, number: int, shards: int, limit: int = 0) -> None:
+def write(say: Say, location: str, number: int, shards: int, limit: int = 0, size: int = SHARD) -> None:
     """Store so many shards of one cell that are missing, acknowledging each; stop where a file reaches a limit."""
     if limit:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    images, cell = shards * SHARD, Make.cell(number)
+    images, cell = shards * size, Make.cell(number)
     try:
         with ResultStore.open(location, create=True) as store:
             run = Make.run(id_=f"{number:012x}", images=images)
             store.add_run(run, [cell])
             missing = store.missing(cell.key, images)
-            for first in range(0, len(missing), SHARD):
-                positions = missing[first : first + SHARD]
+            for first in range(0, len(missing), size):
+                positions = missing[first : first + size]
                 store.add_shard(cell.key, Make.shard(positions, Outcome.WRONG))
                 say(f"stored {cell.key} {','.join(map(str, positions))}")
             store.set_status(run.id, "complete")
