@@ -174,7 +174,9 @@ def _bars() -> LoadedSplit:
     return LoadedSplit(images=images, labels=labels, digest=split_digest(split))
 
 
-def write(say: Say, location: str, number: int, shards: int, limit: int = 0, size: int = SHARD) -> None:
+def write(  # noqa: PLR0917 (arguments come as a list)
+    say: Say, location: str, number: int, shards: int, limit: int = 0, size: int = SHARD
+) -> None:
     """Store so many shards of one cell that are missing, acknowledging each; stop where a file reaches a limit."""
     if limit:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
