@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SIZE = 200
 """Outcomes of a shard."""
-_SHARDS = 200
+_SHARDS = 400
 _LIMIT = 300_000
 _DISK = 3 * 2**20
 
@@ -48,13 +48,13 @@ def fill_disks(nursery: Nursery, folder: Path, count: int) -> Trial:
         where = f"{done[1]} stores and {done[2]} trainings on a full disk of {_DISK // 2**20} MiB"
     else:
         where = "no small disk: mounting one takes root"
-    trial.found = f"{done[0]} stores at a file size limit, {where}: all refused clearly, intact, resumed"
+    trial.found = f"{done[0]} stores at a file size limit, {where}, refused and resumed"
     trial.facts = {"limits": done[0], "disks": done[1], "trainings": done[2]}
     return trial
 
 
 def _check(trial: Trial, path: Path, lines: list[str], complaint: str) -> None:
-    trial.expect(lines[-1].startswith("IncompleteError 3 ") and complaint in lines[-1], f"it said {lines[-1]}")
+    trial.expect(lines[-1].startswith("IncompleteError 3 ") and complaint in lines[-1], f"{path.name} said {lines[-1]}")
     promised = set(acknowledged(lines))
     trial.expect(bool(promised) and promised == stored(path), f"{path.name}: {len(promised - stored(path))} lost")
     trial.expect(altered_shards(path) == [], f"{path.name}: shards that are not as they were stored")

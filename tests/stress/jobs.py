@@ -10,6 +10,7 @@ import os
 import random
 import resource
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -198,11 +199,12 @@ def write(  # noqa: PLR0917 (arguments come as a list)
         say("done")
 
 
-def open_store(say: Say, location: str) -> None:
-    """Open a store, making or upgrading it."""
+def open_store(say: Say, location: str, linger: float = 0.0) -> None:
+    """Open a store, making or upgrading it, and stay for some seconds."""
     say("begun")
     try:
         ResultStore.open(location, create=True).close()
+        time.sleep(linger)
     except RobenchError as error:
         say(f"{type(error).__name__} {error.exit_code} {error}")
     else:

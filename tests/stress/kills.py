@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from robench.storage.schema import REVISIONS
@@ -15,7 +16,7 @@ from tests.stress.laboratory import OLD_STORE, acknowledged, altered_shards, sto
 from tests.stress.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.stress.nursery import Child, Nursery
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _KILLED = -9
 _SHORTER = 0.95
 """Of the time in which a kill may come, once it came too late."""
+_TRANSACTION_SECONDS = 0.03
 
 
 def kill_runs(nursery: Nursery, folder: Path, count: int) -> Trial:
@@ -137,27 +139,37 @@ def kill_upgrades(nursery: Nursery, folder: Path, count: int) -> Trial:
     shutil.copyfile(OLD_STORE, new)
     begun = time.monotonic()
     nursery.run("open_store", str(new))
-    longest = time.monotonic() - begun
+    longest = 1.2 * (time.monotonic() - begun)  # some kills come when the upgrade is done
     whole = {REVISIONS[0]: _contents(OLD_STORE), REVISIONS[-1]: _contents(new)}
     ends: list[str] = []
+    halfway = 0
     while len(ends) < count:
         path = folder / f"upgraded-{len(ends)}.db"
         shutil.copyfile(OLD_STORE, path)
-        child = nursery.start("open_store", str(path))
-        _wait_for(child, "begun")
-        time.sleep(moments.uniform(0, longest))
+        child = nursery.start("open_store", str(path), 60)
+        journal = path.with_name(f"{path.name}-journal")
+        if len(ends) % 2:
+            _wait_until(partial(_has_begun, child))
+            time.sleep(moments.uniform(0, longest))
+        else:  # aimed at the transaction, which is a small part of the time
+            _wait_until(journal.exists)
+            time.sleep(moments.uniform(0, _TRANSACTION_SECONDS))
         child.kill()
-        if nursery.wait(child) != _KILLED:
-            path.unlink()
-            longest *= _SHORTER
-            continue
+        nursery.wait(child)
+        halfway += journal.exists() and journal.stat().st_size > 0
         contents = _contents(path)
         ends += [name for name, expected in whole.items() if contents == expected] or ["between"]
         nursery.run("open_store", str(path))
         trial.expect(_contents(path) == whole[REVISIONS[-1]], f"{path.name}: the next upgrade does not complete it")
     trial.expect("between" not in ends, f"{ends.count('between')} between two schemas")
     trial.found = f"{ends.count(REVISIONS[0])} old, {ends.count(REVISIONS[-1])} new, {ends.count('between')} between"
-    trial.facts = {"old": ends.count(REVISIONS[0]), "new": ends.count(REVISIONS[-1]), "between": ends.count("between")}
+    trial.found += f"; {halfway} killed in the middle of the transaction"
+    trial.facts = {
+        "halfway": halfway,
+        "old": ends.count(REVISIONS[0]),
+        "new": ends.count(REVISIONS[-1]),
+        "between": ends.count("between"),
+    }
     return trial
 
 
@@ -173,16 +185,14 @@ def _contents(path: Path) -> dict[str, object]:
     return found
 
 
-def _wait_for(child: Child, word: str) -> None:
-    for _ in _ticks():
-        if word in child.lines():
-            return
+def _has_begun(child: Child) -> bool:
+    return "begun" in child.lines()
 
 
-def _ticks() -> Iterator[None]:
+def _wait_until(happened: Callable[[], bool]) -> None:
     limit = time.monotonic() + 60
-    while time.monotonic() < limit:
-        yield
-        time.sleep(0.002)
-    message = "a child has said nothing for a minute"
-    raise TimeoutError(message)
+    while not happened():
+        if time.monotonic() > limit:
+            message = "a child has done nothing for a minute"
+            raise TimeoutError(message)
+        time.sleep(0.001)
