@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -177,17 +178,17 @@ def find_worst_case(
             begun = time.monotonic()
             found = _attack(runner, prepared, assault, [positions[number] for number in standing], texts)
             seconds, queries = (time.monotonic() - begun) / len(standing), found.queries / len(standing)
-            shares: dict[str, float] = {}
+            ended: Counter[str] = Counter()
             for number, tried, ends, attacked in zip(standing, places, found.outcomes, found.examples, strict=True):
                 attempts = [_Attempt(outcome=end, example=example) for end, example in zip(ends, attacked, strict=True)]
                 learned = images[number].learn_all(dict(zip(tried, attempts, strict=True)))
                 for place, attempt in learned.items():
-                    work = own.setdefault(epsilons[place], CellWork())
-                    work.outcomes.append(attempt.outcome)
-                    work.seconds += seconds / len(learned)
-                    shares[epsilons[place]] = shares.get(epsilons[place], 0.0) + 1 / len(learned)
-            for text, share in shares.items():
-                own[text].queries += round(queries * share)
+                    own.setdefault(epsilons[place], CellWork()).outcomes.append(attempt.outcome)
+                last = epsilons[max(learned)]  # where the image ended is where its work is counted
+                own[last].seconds += seconds
+                ended[last] += 1
+            for text, count in ended.items():
+                own[text].queries += round(queries * count)
     outcomes, examples = _gather(runner, prepared, images, positions, epsilons, purpose=purpose)
     return WorstCase(outcomes=outcomes, examples=examples, works=works)
 

@@ -29,7 +29,7 @@ NEVER = 9.0
 
 
 def attack(name: str) -> Assault:
-    return cast("Assault", SimpleNamespace(name=name, form="sweep"))
+    return cast("Assault", SimpleNamespace(name=name, form="minimal" if name == "closest" else "sweep"))
 
 
 def outcome(position: int, kind: Outcome, *, score: float, draws: int = 1, wrong: int | None = None) -> ImageOutcome:
@@ -68,16 +68,20 @@ class Oracle:
     ) -> Attacked:
         if assault is not None and self.error is not None and assault.name not in self.critical:
             raise self.error
-        outcomes = []
-        for position, (epsilon,) in zip(positions, epsilons, strict=True):
-            won = position in self.wrong
-            if assault is not None:
-                self.asked.append((assault.name, position, epsilon))
-                won = float(epsilon) >= self.critical[assault.name][position]
-            kind = Outcome.WRONG if won else Outcome.REJECTED if assault else Outcome.CORRECT
-            outcomes.append((outcome(position, kind, score=float(epsilon)),))
-        examples = torch.tensor([[float(epsilon)] for (epsilon,) in epsilons]).view(-1, 1, 1, 1, 1)
+        outcomes = [
+            tuple(self._outcome(assault, position, epsilon) for epsilon in own)
+            for position, own in zip(positions, epsilons, strict=True)
+        ]
+        examples = torch.tensor([[float(epsilon) for epsilon in own] for own in epsilons])[..., None, None, None]
         return Attacked(outcomes=tuple(outcomes), examples=examples, queries=3 * len(positions))
+
+    def _outcome(self, assault: Assault | None, position: int, epsilon: str) -> ImageOutcome:
+        won = position in self.wrong
+        if assault is not None:
+            self.asked.append((assault.name, position, epsilon))
+            won = float(epsilon) >= self.critical[assault.name][position]
+        kind = Outcome.WRONG if won else Outcome.REJECTED if assault else Outcome.CORRECT
+        return outcome(position, kind, score=float(epsilon))
 
     def judge(
         self, prepared: object, purpose: str, positions: Sequence[int], examples: Tensor, *, draws: int
@@ -156,6 +160,20 @@ def test_what_each_attack_did_is_told_with_its_queries() -> None:
         asked = {item for item in oracle.asked if item[0] == name}
         assert told == asked
         assert sum(work.queries for work in works.values()) == 3 * len(asked)
+
+
+def test_a_minimal_attack_is_run_once_and_answers_for_every_epsilon() -> None:
+    oracle = Oracle({"fgsm": [0.2, NEVER, 0.01, NEVER], "closest": [0.105, 0.25, 0.01, NEVER]})
+    found = search(oracle, "fgsm", "closest", count=4)
+    for epsilon in EPSILONS:
+        lost = [item.outcome is Outcome.WRONG for item in found.outcomes[epsilon]]
+        assert lost == [float(epsilon) >= edge for edge in (0.105, 0.25, 0.01, NEVER)]
+    asked = [(image, epsilon) for name, image, epsilon in oracle.asked if name == "closest"]
+    assert asked == [(image, epsilon) for image in (0, 1, 3) for epsilon in EPSILONS]
+    works = found.works["closest"]
+    assert sum(work.queries for work in works.values()) == 3 * 3
+    # Where a cheaper attack had won, or itself at a smaller epsilon, it has nothing to add.
+    assert [len(works[epsilon].outcomes) for epsilon in ("0.10", "0.11", "0.12", "0.25", "0.26")] == [3, 3, 2, 2, 1]
 
 
 def test_an_image_that_is_wrong_by_itself_is_not_attacked() -> None:

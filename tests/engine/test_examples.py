@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from robench.engine.balls import within
 from robench.engine.data import LoadedSplit
 from robench.engine.examples import Examples, from_eight_bit, read_examples, to_eight_bit, write_examples
 from robench.engine.seeding import image_order
@@ -55,6 +56,37 @@ def test_eight_bits_are_the_nearest_inside_the_ball(epsilon: float, grid: bool) 
         inside = [k for k in range(256) if abs(k / 255 - original) <= epsilon + 1e-6]
         expected = min(inside, key=lambda k: abs(k / 255 - x)) if inside else round(255 * original)
         assert value == expected
+
+
+@pytest.mark.parametrize("epsilon", [0.001, 0.05, 0.5])
+def test_eight_bits_stay_in_the_l2_ball_and_are_the_nearest_where_these_do(epsilon: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    clean = (255 * torch.rand(20, 1, 6, 6, generator=generator)).round() / 255
+    offsets = torch.randn(clean.shape, generator=generator)
+    offsets *= epsilon * torch.linspace(0.5, 1, 20).view(-1, 1, 1, 1) / offsets.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    attacked = (clean + offsets).clamp(0, 1)
+    found = to_eight_bit(attacked, clean, epsilon, "l2")
+    radius = torch.full((20,), epsilon, dtype=torch.float64)
+    assert bool(within("l2", from_eight_bit(found), clean, radius).all())
+    nearest = (255 * attacked.double()).round()
+    close = within("l2", (nearest / 255).float(), clean, radius)
+    assert torch.equal(found[close].double(), nearest[close])
+    turned = (found.double() != nearest).flatten(1).sum(1)
+    assert bool((found.double() - 255 * attacked.double()).abs().max() < 1 + 1e-4)
+    assert int(turned.max()) > 0 or bool(close.all())
+    assert int(close.sum()) > 0
+
+
+def test_an_image_that_no_eight_bits_fit_becomes_the_rounded_original() -> None:
+    clean = torch.full((1, 1, 2, 2), 10.4 / 255)
+    assert to_eight_bit(clean + 1e-5, clean, 1e-4, "l2").flatten().tolist() == [10] * 4
+
+
+def test_the_norm_decides_who_is_in_the_ball() -> None:
+    kept = examples()
+    kept.check(split(), 3, 0.2, "l2")  # four pixels, each 0.1 away
+    with pytest.raises(ValueError, match=r"further than 0.1 \(L2\)"):
+        kept.check(split(), 3, 0.1, "l2")
 
 
 def test_what_is_rounded_in_the_ball_passes_as_an_image() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from robench.api import ImageRandom
+    from robench.api import ImageRandom, Norm
     from robench.api.records import ImageOutcome
     from robench.engine.plan import Assault
     from robench.engine.runner import Attacked
@@ -170,9 +170,9 @@ class Arena:
         values = spec.parameters(**{**QUICK.get(name, {}), **parameters})
         return choose_form(Offer(spec=spec, parameters=values, settings={}, origin={}), "native")
 
-    def runner(self, rows: int = 100, seed: int = 0) -> Runner:
+    def runner(self, rows: int = 100, seed: int = 0, norm: Norm = "linf") -> Runner:
         """Return a runner over the images."""
-        return Runner(self.split, pick_references(self.split, CPU), seed=seed, device=CPU, rows=rows)
+        return Runner(self.split, pick_references(self.split, CPU), seed=seed, device=CPU, rows=rows, norm=norm)
 
     def attack(
         self,
@@ -183,10 +183,11 @@ class Arena:
         positions: Sequence[int] = range(COUNT),
         rows: int = 100,
         seed: int = 0,
+        norm: Norm = "linf",
         **parameters: object,
     ) -> Attacked:
         """Attack and judge."""
-        runner, assault = self.runner(rows, seed), self.assault(name, **parameters)
+        runner, assault = self.runner(rows, seed, norm), self.assault(name, **parameters)
         return runner.attack(prepared, assault, positions, [tuple(epsilons)] * len(positions))
 
     def clean(self, prepared: Prepared) -> list[ImageOutcome]:

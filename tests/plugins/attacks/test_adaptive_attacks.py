@@ -50,6 +50,28 @@ def test_what_becomes_of_an_image_depends_neither_on_its_batch_nor_on_other_epsi
             assert alone.outcomes[0][0] == whole.outcomes[position][place]
 
 
+@pytest.mark.parametrize("kind", ["guarded", "noisy selecting guarded"])
+@pytest.mark.parametrize("name", [name for name in NEW if name not in {"square-reject", "hopskipjump-reject"}])
+def test_attacks_search_in_l2_balls_and_image_by_image(arena: Arena, name: str, kind: str) -> None:
+    if name == "soft-selection" and "selecting" not in kind:
+        return
+    prepared, epsilons = arena.defend(kind), ("0.05", "0.2")
+    whole = arena.attack(name, prepared, epsilons, positions=SOME, norm="l2")
+    parts = [arena.attack(name, prepared, epsilons, positions=part, norm="l2") for part in ([0, 1, 2], [3])]
+    torch.testing.assert_close(torch.cat([part.examples for part in parts]), whole.examples, atol=1e-6, rtol=0)
+    originals = arena.runner().attack(prepared, None, SOME, [("0",)] * 4).examples
+    distance = (whole.examples - originals).flatten(2).norm(dim=2)
+    assert bool((distance <= torch.tensor([0.05, 0.2]) + 1e-6).all())
+    assert float(distance.max()) > 0.1  # in Linf this would be a pixel moved by 0.2, or sixteen of them
+
+
+def test_attacks_that_cannot_search_in_l2_do_not_claim_to(arena: Arena) -> None:
+    assert [name for name in arena.specs if "l2" not in arena.specs[name].norms] == [
+        "square-reject",
+        "hopskipjump-reject",
+    ]
+
+
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_an_attack_keeps_to_the_ball_and_leaves_everything_else_alone(arena: Arena, name: str, kind: str) -> None:
     prepared = arena.defend(kind)

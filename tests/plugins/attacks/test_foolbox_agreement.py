@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.api import AttackContext, Budget, NoParameters, References, SweepContext
+from robench.api import AttackContext, Budget, NoParameters, Norm, References, SweepContext
 from robench.api.records import Outcome
 from robench.engine.ascent import GradientAscent
 from robench.engine.deploy import BoundTarget, Deployed, freeze
@@ -34,6 +34,7 @@ COUNT = 24
 ATTACKS = {spec.name: spec for spec in robench_attacks()}
 PARAMETERS = {"fgsm": NoParameters(), "bim": IterativeParameters(), "pgd": PgdParameters()}
 EPSILONS = [0.1, 0.2, 0.3]
+L2_EPSILONS = [0.5, 1.0, 2.0]
 
 
 @pytest.fixture(scope="module")
@@ -117,14 +118,16 @@ class PlainComposite(nn.Module):
         return torch.cat([verdict.logits * (1 - flagged), flagged], dim=1)
 
 
-def attack(deployed: Deployed, name: str, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
+def attack(
+    deployed: Deployed, name: str, images: Tensor, labels: Tensor, epsilon: float, *, norm: Norm = "linf"
+) -> Tensor:
     random = ImageStreams(range(len(images)), CPU, "attack")
     spec = ATTACKS[name]
     context = AttackContext(
         target=BoundTarget(deployed, random),
         images=images,
         labels=labels,
-        budget=Budget(epsilon=epsilon),
+        budget=Budget(epsilon=epsilon, norm=norm),
         random=random,
         parameters=PARAMETERS[name],
         references=References(images=images, labels=labels),
@@ -133,13 +136,15 @@ def attack(deployed: Deployed, name: str, images: Tensor, labels: Tensor, epsilo
     return spec.run(context)  # type: ignore[arg-type]
 
 
-def sweep(deployed: Deployed, name: str, images: Tensor, labels: Tensor, epsilons: list[float]) -> Tensor:
+def sweep(
+    deployed: Deployed, name: str, images: Tensor, labels: Tensor, epsilons: list[float], *, norm: Norm = "linf"
+) -> Tensor:
     """The native form at several epsilons, shape (N, E, C, H, W)."""
     random = ImageStreams(range(len(images)), CPU, "attack")
     radius = torch.tensor([epsilons] * len(images), dtype=torch.float64)
     spec = ATTACKS[name]
     ascend = GradientAscent(
-        deployed, random, images, labels, radius, rows=10, keep="last", confirm=lambda *_: torch.zeros(0)
+        deployed, random, images, labels, radius, rows=10, keep="last", confirm=lambda *_: torch.zeros(0), norm=norm
     )
     context = SweepContext(
         target=BoundTarget(deployed, random),
@@ -148,6 +153,7 @@ def sweep(deployed: Deployed, name: str, images: Tensor, labels: Tensor, epsilon
         epsilons=radius,
         random=random,
         parameters=PARAMETERS[name],
+        norm=norm,
         ascend=ascend,
         trial=ascend.trial,
         references=References(images=images, labels=labels),
@@ -204,6 +210,63 @@ def test_pgd_with_the_same_start_equals_foolbox_and_stays_in_the_ball(
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
     assert float((ours - images).abs().max()) <= epsilon + 1e-6
     assert not torch.equal(ours, images)
+
+
+def foolbox_l2(name: str, images: Tensor) -> foolbox.attacks.base.FixedEpsilonAttack:
+    """Foolbox's L2 attack of that name, for PGD with the start that the streams draw."""
+    if name == "fgsm":
+        return foolbox.attacks.L2FastGradientAttack()
+    if name == "bim":
+        return foolbox.attacks.L2BasicIterativeAttack(steps=40, rel_stepsize=0.01 / 0.3)
+    draws = ImageStreams(range(len(images)), CPU, "attack").normal(28 * 28 + 2)
+    start = (draws / draws.norm(dim=1, keepdim=True))[:, :-2].view(images.shape)
+
+    class Started(foolbox.attacks.L2ProjectedGradientDescentAttack):  # type: ignore[misc]
+        def get_random_start(self, x0: object, epsilon: float) -> object:
+            return x0 + type(x0)(start * epsilon)  # type: ignore[operator, call-arg]
+
+    return Started(steps=40, rel_stepsize=0.01 / 0.3)
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 2.0])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("none", "fgsm"), ("none", "bim"), ("none", "pgd"), ("puvae-detect", "fgsm")]
+)
+def test_l2_attacks_equal_foolbox_image_by_image(
+    kind: str, name: str, epsilon: float, classifier: nn.Module, mnist: tuple[Tensor, Tensor]
+) -> None:
+    images, labels = mnist[0][:COUNT], mnist[1][:COUNT]
+    deployed = undefended(classifier) if kind == "none" else defend(classifier, images, latent_noise=0.0)
+    model = foolbox.PyTorchModel(PlainComposite(deployed).eval(), bounds=(0, 1), device="cpu")
+    _, theirs, success = foolbox_l2(name, images)(model, images, labels, epsilons=epsilon)
+    library = attack(deployed, name, images, labels, epsilon, norm="l2")
+    native = sweep(deployed, name, images, labels, [0.1, epsilon], norm="l2")[:, 1]
+    torch.testing.assert_close(library, theirs, atol=1e-6, rtol=0)
+    # A gradient of length 1 is rounded in another order, and the next forty steps go on from there.
+    assert float((native - theirs).flatten(1).norm(dim=1).max()) < 1e-3 * epsilon
+    assert int(success.sum()) > 0
+    for ours in (library, native):
+        assert bool((success == fools(deployed, ours, labels)).all())
+        assert bool(((ours - images).flatten(1).norm(dim=1) <= epsilon + 1e-5).all())
+
+
+def fools(deployed: Deployed, images: Tensor, labels: Tensor) -> Tensor:
+    """Say which images are not answered correctly, a rejection being a success as Foolbox counts."""
+    places = range(len(images))
+    streams = ImageStreams(places, CPU, "judge")
+    outcomes = judge(deployed, images, labels, positions=places, indices=places, random=streams)
+    return torch.tensor([item.outcome is not Outcome.CORRECT for item in outcomes])
+
+
+def test_the_native_l2_form_starts_and_steps_like_foolbox_on_a_random_defense(
+    classifier: nn.Module, mnist: tuple[Tensor, Tensor]
+) -> None:
+    images, labels = mnist[0][:4], mnist[1][:4]
+    deployed = defend(classifier, images, latent_noise=0.1)
+    ours = sweep(deployed, "pgd", images, labels, L2_EPSILONS, norm="l2")
+    for place, epsilon in enumerate(L2_EPSILONS):
+        theirs = attack(deployed, "pgd", images, labels, epsilon, norm="l2")
+        assert float(((ours[:, place] - theirs).abs() <= 1e-4).float().mean()) > 0.999
 
 
 def test_a_rejected_image_has_exactly_zero_gradient(classifier: nn.Module, mnist: tuple[Tensor, Tensor]) -> None:
