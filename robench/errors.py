@@ -44,6 +44,10 @@ class DataError(RobenchError):
     exit_code = 2
 
 
+class MissingDataError(DataError):
+    """The files of a data set are not here: nothing is wrong with them."""
+
+
 class StoreError(RobenchError):
     """The result store cannot be read or written."""
 

@@ -41,10 +41,10 @@ class PostgresServer:
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://robench@/{database}?host={self._socket}"
 
-    def new_database(self, template: str = "template0") -> str:
-        """Make a database, and return its URL."""
+    def new_database(self) -> str:
+        """Make an empty database, and return its URL."""
         name = f"robench_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
     def execute(self, statement: str) -> None:

@@ -19,7 +19,7 @@ from robench.api.randomness import ImageRandom
 from robench.api.specs import AttackSpec, ClassifierSpec, DatasetSpec, DefenseSpec, Effort, Goal, Knowledge
 from robench.api.target import NORMS, Budget, Candidate, Candidates, Norm, Target, Verdict
 from robench.api.training import Network, Recipe
-from robench.errors import DataError, PluginError, RobenchError, UsageError
+from robench.errors import DataError, MissingDataError, PluginError, RobenchError, UsageError
 
 VERSION = "0.1"
 
@@ -46,6 +46,7 @@ __all__ = [
     "Keep",
     "Knowledge",
     "Loss",
+    "MissingDataError",
     "ModelContext",
     "Network",
     "NoParameters",

@@ -38,8 +38,8 @@ class DatasetSpec:
         shape: Channels, height and width of an image.
         classes: Names of the K classes in the order of their labels.
         sizes: Number of images of each split.
-        load: ``load(split, context)`` returns that split with shape (N, C, H, W). It raises ``DataError`` when the
-            files are missing or differ from the published ones.
+        load: ``load(split, context)`` returns that split with shape (N, C, H, W). It raises
+            ``MissingDataError`` when the files are not here, ``DataError`` when they differ from the published ones.
     """
 
     name: str

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from robench.errors import RobenchError, StoreError, UsageError
+from robench.api import SPLIT_NAMES
+from robench.errors import MissingDataError, RobenchError, StoreError, UsageError
 from robench.storage.archive import Archive, write_archive
 from robench.storage.location import Location
 from robench.storage.receiving import check
@@ -14,7 +15,7 @@ from robench.storage.store import ResultStore
 from robench.storage.verify import Fault, Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from robench.config.request import PathSettings
@@ -63,29 +64,40 @@ def inspect(paths: PathSettings, catalog: Catalog, *, weights: bool, data: bool)
         looked_at["checkpoints"] = len(checked)
         faults += [Fault(what=error.message, mend=error.hint) for error in checked if error is not None]
     if data:
-        read = list(_check_data(paths, catalog))
-        looked_at["data sets"] = len(read)
-        faults += [fault for fault in read if fault is not None]
+        looked_at["data sets"], wrong = _check_data(paths, catalog)
+        faults += wrong
     return Inspection(looked_at=looked_at, faults=tuple(faults))
 
 
-def _check_data(paths: PathSettings, catalog: Catalog) -> Iterator[Fault | None]:
-    """Read what is here of each data set, whose plugin holds the files against their published digests."""
+def _check_data(paths: PathSettings, catalog: Catalog) -> tuple[int, list[Fault]]:
+    """Read the data sets that are here, whose plugins hold the files against their published digests.
+
+    Returns:
+        How many are here, and what is wrong with them.
+    """
     from robench.engine.data import Splits
     from robench.engine.progress import Silent
     from robench.session.workbench import data_context
 
+    here, faults = 0, []
     for name, entry in catalog.datasets.items():
-        splits = Splits(entry.spec, data_context(paths, Silent(), offline=True))
+        passed_over: list[str] = []
+        context = replace(data_context(paths, Silent(), offline=True), report=passed_over.append)
         try:
-            _ = splits.train, splits.validation, splits.test
+            for split in SPLIT_NAMES:
+                getattr(Splits(entry.spec, context), split)  # one at a time: all of them may take gigabytes
+            here += 1
+        except MissingDataError:
+            pass
         except RobenchError as error:
-            # A plugin says "not here" and "altered" by the same class.
-            yield Fault(what=f"data set {name}: {error.message}", mend=error.hint)
+            here += 1
+            faults.append(Fault(what=f"data set {name}: {error.message}", mend=error.hint))
         except Exception as error:  # noqa: BLE001 (third-party code may raise anything)
-            yield Fault(what=f"data set {name}: {type(error).__name__}: {error}", mend="tell the author of the plugin")
-        else:
-            yield None
+            what = f"data set {name}: {type(error).__name__}: {error}"
+            faults.append(Fault(what=what, mend="tell the author of the plugin"))
+        copies = [f"data set {name}: {line}" for line in dict.fromkeys(passed_over)]
+        faults += [Fault(what=what, mend="replace it by a fresh copy") for what in copies]
+    return here, faults
 
 
 def back_up(db: str, copy: Path) -> Verification:

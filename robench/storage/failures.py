@@ -29,7 +29,8 @@ _MENDABLE = {
     sqlite3.SQLITE_READONLY: ("it may not be written", "check the permissions of the file and its folder"),
     sqlite3.SQLITE_PERM: ("it may not be opened", "check the permissions of the file and its folder"),
 }
-
+# A flipped byte in text, or in the definition of a table whose revision says that it has the column.
+_DAMAGE_WITHOUT_CODE = ("Could not decode to UTF-8", "no such column", "no such table")
 _INSUFFICIENT_PRIVILEGE = "42501"
 
 
@@ -86,7 +87,7 @@ def _explain_file(error: sqlite3.Error, location: Location, mendable: type[Roben
         what, mend = _MENDABLE[code]
         again = f"{mend}, or {ANOTHER}" if mendable is StoreError else f"{mend}, then repeat the command"
         return mendable(f"{location}: {what} ({error})", again)
-    if str(error).startswith("Could not decode to UTF-8"):
+    if str(error).startswith(_DAMAGE_WITHOUT_CODE):
         what, mend = _DAMAGED[sqlite3.SQLITE_CORRUPT]
         return StoreError(f"{location} {what}", mend)
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
@@ -31,7 +31,7 @@ class Location:
     """
 
     text: str
-    url: URL
+    url: URL = field(repr=False)  # an option of it may be a password
     path: Path | None
 
     @classmethod

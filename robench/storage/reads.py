@@ -140,6 +140,8 @@ def lowest_wins(connection: Connection, subject: str, norm: str) -> tuple[Win, .
     """Find for each image of a subject the smallest epsilon of a norm with a win that counts, by image."""
     # Cells are ranked once, so that outcomes are compared by one whole number each. Of several that won at the same
     # epsilon, the attack itself is named before the ensemble it belongs to.
+    # Ties are decided by the bytes of names: a server may collate them otherwise, and would name another attack.
+    attack = CELLS.c.attack if connection.dialect.name == "sqlite" else CELLS.c.attack.collate("C")
     ranked = (
         select(
             CELLS.c.id,
@@ -147,7 +149,7 @@ def lowest_wins(connection: Connection, subject: str, norm: str) -> tuple[Win, .
             CELLS.c.attack,
             CELLS.c.stochastic,
             func.row_number()
-            .over(order_by=(cast(CELLS.c.epsilon, Double), CELLS.c.attack.in_(COMPOSITES), CELLS.c.attack, CELLS.c.key))
+            .over(order_by=(cast(CELLS.c.epsilon, Double), CELLS.c.attack.in_(COMPOSITES), attack, CELLS.c.key))
             .label("place"),
         )
         .where(

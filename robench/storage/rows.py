@@ -8,7 +8,7 @@ import math
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from robench.api.records import Outcome
+from robench.api.records import CLEAN, Outcome
 from robench.errors import StoreError
 from robench.storage.seals import sha256_of
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Column, Table
 
     from robench.api.records import Cell, Finding, ImageOutcome, Run, Shard
-
-_LATER_FIELDS: tuple[dict[str, object], ...] = ({"subject": "", "stochastic": False, "ensemble": "", "member": False},)
-"""Fields that cells did not always have, the newest first, with the values that older cells got."""
 
 
 def columns(table: Table, record: type[Run | Cell | ImageOutcome | Finding]) -> list[Column[Any]]:
@@ -46,13 +43,21 @@ def has_own_key(cell: Cell) -> bool:
     fields = {name: value for name, value in vars(cell).items() if name != "key"}
     # SQLite does not keep the sign of a negative zero, with which a threshold may have been planned.
     thresholds = (0.0, -0.0) if fields["threshold"] == 0 else (fields["threshold"],)
-    for later in ({}, *_LATER_FIELDS):
+    for later in ({}, *_later_fields(cell)):
         if any(fields.get(name) != value for name, value in later.items()):
             return False
         fields = {name: value for name, value in fields.items() if name not in later}
         if any(sha256_of({**fields, "threshold": threshold}) == cell.key for threshold in thresholds):
             return True
     return False
+
+
+def _later_fields(cell: Cell) -> list[dict[str, object]]:
+    """Return the fields that cells did not always have, the newest first, with the values that older cells got."""
+    return [
+        {"norm": "none" if cell.attack == CLEAN else "linf"},
+        {"subject": "", "stochastic": False, "ensemble": "", "member": False},
+    ]
 
 
 def shard_sha256(cell_key: str, outcomes: Iterable[ImageOutcome]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Integer, create_engine, func, or_, select, type_coerce
+from sqlalchemy.exc import DBAPIError
 
 from robench.api.records import Cell, ImageOutcome, Outcome
 from robench.storage import connection as connections
@@ -70,25 +72,33 @@ def verify(engine: Engine, location: Location) -> Verification:
         location: Where it is.
     """
     with connections.reading(engine) as connection:
-        faults = list(_file_faults(connection)) if location.path is not None else []
-        faults += _orphans(connection)
-        runs_of = _runs_of_cells(connection)
-        cells, shards, outcomes = 0, 0, 0
-        odd = _odd_flags(connection)
-        rows = connection.execute(select(CELLS).order_by(CELLS.c.id)).mappings().all()
-        for row in rows:
-            cells += 1
-            runs = runs_of.get(row["id"], ())
-            if row["id"] in odd or not _own_key(row):
-                what = f"{_title(row)}: its fields are not those that its key was made of"
-                faults.append(Fault(runs=runs, cell=str(row["key"]), what=what))
-            found = _Shards(connection, row, runs)
-            faults += found.faults()
-            shards, outcomes = shards + found.shards, outcomes + found.outcomes
-        ids = connection.execute(select(RUNS.c.id).order_by(RUNS.c.number)).scalars().all()
-        for run_id in ids:
-            faults += _run_faults(connection, run_id)
-    return Verification(runs=len(ids), cells=cells, shards=shards, outcomes=outcomes, faults=tuple(faults))
+        damage = list(_file_faults(connection)) if location.path is not None else []
+        try:
+            found = _inspect(connection)
+        except DBAPIError:
+            if not damage:
+                raise
+            found = Verification(runs=0, cells=0, shards=0, outcomes=0, faults=())
+    return replace(found, faults=(*damage, *found.faults))
+
+
+def _inspect(connection: Connection) -> Verification:
+    faults = list(_orphans(connection))
+    runs_of, odd = _runs_of_cells(connection), _odd_flags(connection)
+    shards = outcomes = 0
+    cells = connection.execute(select(CELLS).order_by(CELLS.c.id)).mappings().all()
+    for cell in cells:
+        runs = runs_of.get(cell["id"], ())
+        if cell["id"] in odd or not _own_key(cell):
+            what = f"{_title(cell)}: its fields are not those that its key was made of"
+            faults.append(Fault(runs=runs, cell=str(cell["key"]), what=what))
+        found = _Shards(connection, cell, runs)
+        faults += found.faults()
+        shards, outcomes = shards + found.shards, outcomes + found.outcomes
+    ids = connection.execute(select(RUNS.c.id).order_by(RUNS.c.number)).scalars().all()
+    for run_id in ids:
+        faults += _run_faults(connection, run_id)
+    return Verification(runs=len(ids), cells=len(cells), shards=shards, outcomes=outcomes, faults=tuple(faults))
 
 
 def _file_faults(connection: Connection) -> Iterator[Fault]:
@@ -104,12 +114,13 @@ def _definitions(connection: Connection) -> set[tuple[Any, ...]]:
     return {tuple(row) for row in connection.exec_driver_sql(query)}
 
 
-def _expected_definitions() -> set[tuple[Any, ...]]:
+@cache
+def _expected_definitions() -> frozenset[tuple[Any, ...]]:
     engine = create_engine("sqlite://")
     try:
         with engine.begin() as connection:
             schema.migrate(connection)
-            return _definitions(connection)
+            return frozenset(_definitions(connection))
     finally:
         engine.dispose()
 

@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import create_engine, text
 
 from robench.api.records import Cell, CellCounts, ImageOutcome, Outcome, Run, Shard
 from robench.storage import connection
+from robench.storage.models import METADATA
+from robench.storage.seals import sha256_of
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import Engine
 
     from tests.postgres_server import PostgresServer
 
@@ -81,6 +85,12 @@ class Make:
             ensemble=ensemble,
             member=member,
         )
+
+    @classmethod
+    def keyed(cls, number: int = 0, **fields: Any) -> Cell:
+        """A cell whose key is what a planned cell's is; ``number`` tells it from others."""
+        cell = replace(cls.cell(**fields), settings=f'{{"steps": {number}}}')
+        return replace(cell, key=sha256_of({name: value for name, value in vars(cell).items() if name != "key"}))
 
     @staticmethod
     def outcome(position: int, outcome: Outcome = Outcome.CORRECT, score: float | None = 0.5) -> ImageOutcome:
@@ -179,11 +189,11 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def template(postgres: PostgresServer) -> str:
-    """Name of a database with the tables of a store; a copy of it is there faster than the migrations are run."""
+def server_store(postgres: PostgresServer) -> str:
+    """URL of a store on a server: emptied before each test, which is faster than making one."""
     url = postgres.new_database()
     ResultStore.open(url, create=True).close()
-    return str(make_url(url).database)
+    return url
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -200,8 +210,18 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a store may be."""
     if request.param == "sqlite":
         return str(tmp_path / "robench.db")
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.new_database(request.getfixturevalue("template"))
+    url: str = request.getfixturevalue("server_store")
+    names = ", ".join(table.name for table in METADATA.sorted_tables)
+    with closing_engine(url) as engine, engine.begin() as opened:
+        opened.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+    return url
+
+
+@contextmanager
+def closing_engine(url: str) -> Iterator[Engine]:
+    engine = create_engine(url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

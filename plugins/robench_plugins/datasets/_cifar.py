@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robench.api import DataError
+from robench.api import DataError, MissingDataError
 from robench_plugins.datasets._published import OWN_COPY
 from robench_plugins.datasets._splits import cut
 from robench_plugins.datasets._verify import opened, present
@@ -163,4 +163,4 @@ def _supplied(dataset: CifarDataset, names: tuple[str, ...], data_dir: Path) -> 
             return folder
     message = f"neither {data_dir / dataset.archive.name} nor the folder {data_dir / dataset.folder} exists"
     hint = f"put {dataset.archive.urls[0]} there, or give another folder with {OWN_COPY}"
-    raise DataError(message, hint)
+    raise MissingDataError(message, hint)

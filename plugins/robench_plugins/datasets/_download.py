@@ -14,7 +14,7 @@ import pooch
 import requests
 from filelock import FileLock, Timeout
 
-from robench.api import DataError
+from robench.api import DataError, MissingDataError
 from robench_plugins.datasets._partial import BODIES, MirrorError, PartialFile
 from robench_plugins.datasets._published import OWN_COPY
 from robench_plugins.datasets._verify import has_digest, present
@@ -56,7 +56,8 @@ def fetch(
         Path of the file in ``folder``; its SHA-256 is the published one.
 
     Raises:
-        DataError: If the file is not there and ``offline`` is set, no mirror serves it, or it cannot be stored.
+        MissingDataError: If the file is not there and ``offline`` is set.
+        DataError: If it is damaged and ``offline`` is set, no mirror serves it, or it cannot be stored.
     """
     path = folder / remote.name
     if has_digest(path, remote.sha256):
@@ -65,7 +66,7 @@ def fetch(
     if offline:
         message = f"{path} is {state}, and downloads are off"
         hint = f"get {remote.urls[0]} by other means and give its folder with {OWN_COPY}"
-        raise DataError(message, hint)
+        raise (DataError if present(path) else MissingDataError)(message, hint)
     with _alone(path, report):
         # Another process may have brought it in the meantime.
         if not has_digest(path, remote.sha256):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robench.api import DataError
+from robench.api import DataError, MissingDataError
 from robench_plugins.datasets._published import OWN_COPY
 from robench_plugins.datasets._splits import cut
 from robench_plugins.datasets._verify import opened, present
@@ -113,7 +113,7 @@ def _supplied(file: IdxFile, name: str, data_dir: Path) -> Path:
             return path
     message = f"neither {data_dir / name / file.name}.gz nor {data_dir / file.name}.gz exists"
     hint = f"put the four files of {name} there, compressed or not, or give another folder with {OWN_COPY}"
-    raise DataError(message, hint)
+    raise MissingDataError(message, hint)
 
 
 def _find(file: IdxFile, folder: Path) -> Path | None:
