@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test stress lint docs bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/robench run --images 100
@@ -12,6 +12,10 @@ demo: $(VENV)/installed
 # One process per core and one thread per process: more would fight over the cores.
 test: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+
+# Kills, crowds, floods and falsifies for some minutes, and prints one table.
+stress: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.stress
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check

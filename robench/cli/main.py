@@ -8,7 +8,6 @@ import typer
 
 from robench import __version__
 from robench.cli.compare import compare
-from robench.cli.context import command_line
 from robench.cli.db import db_app
 from robench.cli.diagnose import diagnose
 from robench.cli.doctor import doctor
@@ -18,7 +17,7 @@ from robench.cli.replay import replay
 from robench.cli.report import report
 from robench.cli.run import run
 from robench.cli.runs import runs_app
-from robench.cli.stopping import Stopped, stop_on_signals
+from robench.cli.stopping import Stopped, farewell, stop_on_signals
 from robench.cli.train import train
 from robench.cli.verify_engine import verify_engine
 from robench.errors import RobenchError
@@ -83,7 +82,7 @@ def main() -> None:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
     except Stopped as stopped:
-        sys.stderr.write(f"\nstopped; nothing that was stored is lost. To go on: {command_line()}\n")
+        sys.stderr.write(farewell())
         sys.exit(stopped.exit_code)
     except BrokenPipeError:
         # Whoever read our output has gone. Python would complain once more when it flushes at exit.

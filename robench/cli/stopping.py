@@ -1,9 +1,20 @@
-"""Ctrl-C and termination, turned into one exception that no library mistakes for its own."""
+"""Ctrl-C and termination, turned into an exception that no library mistakes for its own, and never ignored for long."""
 
+import os
 import signal
+import socket
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from robench.cli.context import command_line
+
+PATIENCE_SECONDS = 4.0
+"""How long what is under way may take to be stored or dropped."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(BaseException):
@@ -18,11 +29,18 @@ class Stopped(BaseException):
         self.exit_code = 128 + number
 
 
+def farewell() -> str:
+    """Return the line that says how to go on."""
+    return f"\nstopped; what was finished is stored. To go on: {command_line()}\n"
+
+
 @contextmanager
 def stop_on_signals() -> Iterator[None]:
     """Raise ``Stopped`` at SIGINT and SIGTERM. A second signal ends the process at once: somebody swallowed the first.
 
-    That loses nothing: what is stored was committed, and the same command resumes.
+    Python runs handlers between two of its own instructions only. A wait for a lock, a name server or a long kernel may
+    keep it from the next one, so a thread ends the process if the block has not ended by itself some seconds after the
+    signal. Neither way loses anything: what is stored was committed, and the same command resumes.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
@@ -30,9 +48,30 @@ def stop_on_signals() -> Iterator[None]:
             signal.signal(other, signal.SIG_DFL)
         raise Stopped(number)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    ended = threading.Event()
+    arrivals, announcer = socket.socketpair()
+    announcer.setblocking(False)
+    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    woken = signal.set_wakeup_fd(announcer.fileno(), warn_on_full_buffer=False)
+    watch = threading.Thread(target=_end_late, args=(arrivals, ended), daemon=True)
+    watch.start()
     try:
         yield
     finally:
+        ended.set()
+        signal.set_wakeup_fd(woken)
         for number, handler in before.items():
             signal.signal(number, handler)
+        announcer.close()
+        watch.join()
+        arrivals.close()
+
+
+def _end_late(arrivals: socket.socket, ended: threading.Event) -> None:
+    """Wait for a signal, which the C library announces whatever Python is doing, then for the end of the block."""
+    while number := arrivals.recv(1):
+        if number[0] in _SIGNALS:
+            if not ended.wait(PATIENCE_SECONDS):
+                os.write(sys.stderr.fileno(), farewell().encode())
+                os._exit(128 + number[0])
+            return

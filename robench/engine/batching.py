@@ -80,7 +80,7 @@ def _try_out(search: Deployed, images: Tensor, labels: Tensor) -> int:
         rows = torch.arange(size, device=images.device) % len(images)
         try:
             seconds[size] = _seconds_per_image(search, images[rows], labels[rows])
-        except (RuntimeError, PluginError):  # too large, or a defense without gradients
+        except (RuntimeError, MemoryError, PluginError):  # too large, or a defense without gradients
             break
         if seconds[size] * size > _PATIENCE:
             break

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from robench.engine.digests import tensors_digest
+from robench.engine.digests import settings_digest, tensors_digest
 from robench.engine.files import replacing
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -44,7 +45,7 @@ def save_checkpoint(path: Path, module: nn.Module, optimizer: Optimizer, state: 
         RobenchError: If the file cannot be written.
     """
     tensors = _collect(module, optimizer)
-    record = {"state": vars(state), "digest": tensors_digest(tensors)}
+    record = {"state": vars(state), "digest": _digest(tensors, vars(state))}
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={"training": json.dumps(record, allow_nan=False)})
 
@@ -75,11 +76,15 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
             record = json.loads((file.metadata() or {})["training"])
-        if tensors_digest(tensors) != record["digest"]:
+        if _digest(tensors, record["state"]) != record["digest"]:
             raise _damaged(path)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise _damaged(path) from error
     return tensors, record
+
+
+def _digest(tensors: Mapping[str, Tensor], state: Mapping[str, object]) -> str:
+    return settings_digest({"tensors": tensors_digest(tensors), "state": state})
 
 
 def _damaged(path: Path) -> RobenchError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,23 @@ def replacing(path: Path, *, elsewhere: str = "set ROBENCH_CACHE to") -> Iterato
         raise _explain(error, path, elsewhere) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Refuse to begin what a disk has no space for.
+
+    Args:
+        folder: Where it is going to be written; exists.
+        needed: Bytes.
+        what: Is written, for the message.
+
+    Raises:
+        RobenchError: If less is free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        message = f"{what} needs about {-(-needed // 2**20):,} MiB in {folder}, where {free // 2**20:,} MiB are free"
+        raise RobenchError(message, "free some space, or set ROBENCH_CACHE to a folder on a larger disk")
 
 
 def _sync_folder(folder: Path) -> None:

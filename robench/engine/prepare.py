@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +16,7 @@ from robench.engine.calibration import RULES, exceedance, rank_threshold
 from robench.engine.classifiers import check_classifier
 from robench.engine.deploy import Deployed, freeze
 from robench.engine.digests import module_digest
+from robench.engine.memory import halving, in_portions
 from robench.engine.precision import judging_precision
 from robench.engine.search import search_form
 from robench.engine.seeding import ImageStreams, isolated_default_generator
@@ -241,15 +243,20 @@ class Workshop:
     def _fit(self, spec: DefenseSpec[Any], module: nn.Module) -> float | None:
         if spec.fit is None:
             return None
-        context = FitContext(
-            defense=module,
-            batches=_Batches(self.splits.validation, self.settings.batch_size, self.device),
-            false_positive_rate=self.settings.false_positive_rate,
-            rank_threshold=rank_threshold,
-        )
-        # Not inference mode: what it makes could never meet autograd again, and a fit may keep what it makes.
-        with torch.no_grad(), judging_precision(self.device):
-            threshold = spec.fit(context)
+        fit = spec.fit
+
+        def attempt(size: int) -> float | None:
+            context = FitContext(
+                defense=module,
+                batches=_Batches(self.splits.validation, size, self.device),
+                false_positive_rate=self.settings.false_positive_rate,
+                rank_threshold=rank_threshold,
+            )
+            # Not inference mode: what it makes could never meet autograd again, and a fit may keep what it makes.
+            with torch.no_grad(), judging_precision(self.device):
+                return fit(context)
+
+        threshold = halving(attempt, self.settings.batch_size, self.device)
         if threshold is not None and not (spec.rejecting and math.isfinite(threshold)):
             message = f"the fit of defense {spec.name} returned the threshold {threshold}"
             hint = "return a finite number" if spec.rejecting else "declare rejecting=True, or return None"
@@ -260,8 +267,8 @@ class Workshop:
         """Return what attacks search on: ``search_form`` of a defense, compared on some test images."""
         images = self.splits.test.tensors(slice(_COMPARED), self.device)[0]
 
-        def random() -> ImageStreams:
-            return ImageStreams(range(len(images)), self.device, "compare", self.settings.seed)
+        def random(part: slice) -> ImageStreams:
+            return ImageStreams(range(part.start, part.stop), self.device, "compare", self.settings.seed)
 
         with judging_precision(self.device):
             return search_form(deployed, precision, images, random, self.progress.note)
@@ -278,15 +285,20 @@ class Workshop:
             judging_precision(self.device),
         ):
             for batch in batches:
-                random = ImageStreams(range(done, done + len(batch)), self.device, "calibrate", self.settings.seed)
-                score = deployed.verdict(batch, random).score
-                if score is None or not bool(score.isfinite().all()):
-                    message = f"defense {deployed.name} is declared rejecting but gave no finite score"
-                    raise PluginError(message, "return a finite score for every image, or declare rejecting=False")
-                scores.append(score.cpu())
+                scores += in_portions(partial(self._score, deployed, batch, done), len(batch), len(batch), self.device)
                 done += len(batch)
                 task.update(done)
         return torch.cat(scores)
+
+    def _score(self, deployed: Deployed, batch: Tensor, first: int, part: slice, rows: int) -> Tensor:  # noqa: ARG002
+        """Return the scores of a part of a batch, whose first image has this number in the validation split."""
+        numbers = range(first + part.start, first + part.stop)
+        random = ImageStreams(numbers, self.device, "calibrate", self.settings.seed)
+        score = deployed.verdict(batch[part], random).score
+        if score is None or not bool(score.isfinite().all()):
+            message = f"defense {deployed.name} is declared rejecting but gave no finite score"
+            raise PluginError(message, "return a finite score for every image, or declare rejecting=False")
+        return score.cpu()
 
 
 class _Batches:

@@ -11,6 +11,7 @@ import torch
 from robench.api import References
 from robench.api.records import CLEAN
 from robench.engine.batch import Batch
+from robench.engine.memory import in_portions
 from robench.engine.plan import JUDGING_DRAWS
 from robench.engine.seeding import image_order
 from robench.engine.stopwatch import Stopwatch
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from robench.engine.prepare import Prepared
 
 _REFERENCES_PER_CLASS = 20
-_OUT_OF_MEMORY = "can't allocate memory"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,16 @@ class Runner:
         Raises:
             PluginError: If attack or defense break the rules.
         """
-        return self._halving(prepared, assault, positions, epsilons, self._rows)
+
+        def attack(part: slice, rows: int) -> Attacked:
+            return self._batch(prepared, assault, positions[part], epsilons[part], rows, first=part.start)
+
+        parts = in_portions(attack, len(positions), self._rows, self._device)
+        return Attacked(
+            outcomes=tuple(outcomes for part in parts for outcomes in part.outcomes),
+            examples=torch.cat([part.examples for part in parts]),
+            queries=sum(part.queries for part in parts),
+        )
 
     def examples(
         self, prepared: Prepared, assault: Assault, positions: Sequence[int], epsilons: Sequence[str]
@@ -126,17 +135,27 @@ class Runner:
         Raises:
             PluginError: If the attack breaks the rules.
         """
-        batch = self._prepare(positions, self._rows)
-        return batch.attack(prepared, assault, _radius([tuple(epsilons)] * len(positions)).to(self._device)).cpu()
+
+        def attack(part: slice, rows: int) -> Tensor:
+            own = positions[part]
+            radius = _radius([tuple(epsilons)] * len(own)).to(self._device)
+            return self._prepare(own, rows).attack(prepared, assault, radius).cpu()
+
+        return torch.cat(in_portions(attack, len(positions), self._rows, self._device))
 
     def judge(
         self, prepared: Prepared, purpose: str, positions: Sequence[int], examples: Tensor, *, draws: int = 1
     ) -> tuple[ImageOutcome, ...]:
         """Judge attacked images, shape (N, E, C, H, W), as after the attack of that name; returns N x E outcomes."""
-        batch = self._prepare(positions, self._rows)
-        return tuple(batch.judge(prepared, purpose, examples.to(self._device), positions, draws=draws))
 
-    def _prepare(self, positions: Sequence[int], rows: int) -> Batch:
+        def judge(part: slice, rows: int) -> list[ImageOutcome]:
+            own = positions[part]
+            return self._prepare(own, rows).judge(prepared, purpose, examples[part].to(self._device), own, draws=draws)
+
+        parts = in_portions(judge, len(positions), self._rows, self._device)
+        return tuple(outcome for part in parts for outcome in part)
+
+    def _prepare(self, positions: Sequence[int], rows: int, observe: Observe | None = None) -> Batch:
         indices = self._order[np.asarray(positions)]
         with self._watch.measure("data"):
             images, labels = (
@@ -152,38 +171,8 @@ class Runner:
                 rows=rows,
                 watch=self._watch,
                 norm=self._norm,
-                observe=self._observe,
+                observe=observe,
             )
-
-    def _halving(
-        self,
-        prepared: Prepared,
-        assault: Assault | None,
-        positions: Sequence[int],
-        epsilons: Sequence[tuple[str, ...]],
-        rows: int,
-    ) -> Attacked:
-        """Halve what goes through the defense together when it does not fit."""
-        try:
-            return self._batch(prepared, assault, positions, epsilons, rows)
-        except RuntimeError as error:  # of which torch.OutOfMemoryError is one; a CPU raises the plain kind
-            exhausted = isinstance(error, torch.OutOfMemoryError) or _OUT_OF_MEMORY in str(error)
-            if not exhausted or (len(positions) == 1 and rows == 1):
-                raise
-        # Outside the handler: the exception's traceback would keep the tensors alive.
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
-        middle = (len(positions) + 1) // 2
-        parts = [
-            self._halving(prepared, assault, positions[part], epsilons[part], max(1, min(rows // 2, middle)))
-            for part in (slice(middle), slice(middle, None))
-            if positions[part]
-        ]
-        return Attacked(
-            outcomes=tuple(outcomes for part in parts for outcomes in part.outcomes),
-            examples=torch.cat([part.examples for part in parts]),
-            queries=sum(part.queries for part in parts),
-        )
 
     def _batch(
         self,
@@ -192,8 +181,11 @@ class Runner:
         positions: Sequence[int],
         epsilons: Sequence[tuple[str, ...]],
         rows: int,
+        *,
+        first: int,
     ) -> Attacked:
-        batch = self._prepare(positions, rows)
+        observe = _shifted(self._observe, first * len(epsilons[0])) if self._observe is not None else None
+        batch = self._prepare(positions, rows, observe)
         attacked = batch.images[:, None]
         if assault is not None:
             attacked = batch.attack(prepared, assault, _radius(epsilons).to(self._device))
@@ -202,6 +194,11 @@ class Runner:
         count = attacked.shape[1]
         rowwise = tuple(tuple(outcomes[at : at + count]) for at in range(0, len(outcomes), count))
         return Attacked(outcomes=rowwise, examples=attacked, queries=batch.queries)
+
+
+def _shifted(observe: Observe, first: int) -> Observe:
+    """Number slots from ``first``, for a batch that is a later part of what is observed."""
+    return lambda step, slots, values, hits: observe(step, slots + first, values, hits)
 
 
 def pick_references(split: LoadedSplit, device: torch.device) -> References:

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from robench.api import Verdict
 from robench.engine.layers import use_faster_layers
+from robench.engine.memory import in_portions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from robench.api import ImageRandom, Verdict
+    from robench.api import ImageRandom
     from robench.engine.deploy import Deployed
 
 _ROUNDED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -25,7 +27,11 @@ _AGREEMENT = 0.1
 
 
 def search_form(
-    deployed: Deployed, precision: str, images: Tensor, random: Callable[[], ImageRandom], note: Callable[[str], None]
+    deployed: Deployed,
+    precision: str,
+    images: Tensor,
+    random: Callable[[slice], ImageRandom],
+    note: Callable[[str], None],
 ) -> Deployed:
     """Return a copy of a defense to search with, or the defense itself where the copy would not answer like it.
 
@@ -36,7 +42,7 @@ def search_form(
         deployed: The real defense.
         precision: ``float32``, ``tf32`` or ``bfloat16``.
         images: Clean images to compare the answers on, shape (N, C, H, W), float32, in [0, 1].
-        random: Returns fresh streams for these images, the same at each call.
+        random: Returns fresh streams for some of these images, the same at each call.
         note: Told if the copy is not used, and why.
     """
     try:
@@ -58,12 +64,12 @@ def search_form(
     return form
 
 
-def _difference(deployed: Deployed, form: Deployed, images: Tensor, random: Callable[[], ImageRandom]) -> str:
+def _difference(deployed: Deployed, form: Deployed, images: Tensor, random: Callable[[slice], ImageRandom]) -> str:
     """Say in which way the two answer differently; nothing where they agree."""
     with torch.no_grad():
-        expected = deployed.verdict(images, random())
+        expected = _answer(deployed, images, random)
         try:
-            answer = form.verdict(images, random())
+            answer = _answer(form, images, random)
         except Exception as error:  # noqa: BLE001 (whatever the rounded copy does wrong, the real defense may do right)
             return f"{type(error).__name__}: {error}"
     for what, left, right in _pairs(expected, answer):
@@ -72,6 +78,15 @@ def _difference(deployed: Deployed, form: Deployed, images: Tensor, random: Call
         if not largest <= limit:
             return f"its {what} differ by up to {largest:.3g}"
     return ""
+
+
+def _answer(deployed: Deployed, images: Tensor, random: Callable[[slice], ImageRandom]) -> Verdict:
+    def ask(part: slice, rows: int) -> Verdict:  # noqa: ARG001 (a part is one row an image)
+        return deployed.verdict(images[part], random(part))
+
+    parts = in_portions(ask, len(images), len(images), images.device)
+    scores = [part.score for part in parts if part.score is not None]
+    return Verdict(logits=torch.cat([part.logits for part in parts]), score=torch.cat(scores) if scores else None)
 
 
 def _pairs(expected: Verdict, answer: Verdict) -> list[tuple[str, Tensor, Tensor]]:

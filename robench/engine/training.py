@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from robench.engine.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from robench.engine.files import require_space
 from robench.engine.layers import faster_layers
+from robench.engine.memory import halving
 from robench.engine.precision import training_precision
 from robench.engine.seeding import derive_seed, isolated_default_generator
 from robench.errors import RobenchError
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_CHECKPOINTS = 15.0
 _CHECKPOINT_COST_SHARE = 1 / 30
 _SECONDS_BETWEEN_UPDATES = 0.5
+_COPIES = 8
+"""Of the weights, on the disk at most: two checkpoints with both moments of Adam, one of them unfinished, and two."""
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -79,6 +84,7 @@ def train(
         if checkpoint.exists():
             run.state = load_checkpoint(checkpoint, module, run.optimizer)
             progress.note(f"{network.name}: going on from step {run.state.step:,} of {run.steps:,}")
+        require_space(checkpoint.parent, _COPIES * run.bytes, f"training {network.name}")
         title = f"train {network.name}"
         with progress.task(title, run.steps, "steps") as task, faster_layers(module):
             run.finish(task)
@@ -107,8 +113,10 @@ class _Training:
         self.steps_per_epoch = math.ceil(len(split) / self.recipe.batch_size)
         self.steps = self.recipe.epochs * self.steps_per_epoch
         self.optimizer = torch.optim.Adam(module.parameters(), lr=self.recipe.learning_rate, fused=True)
+        self.bytes = sum(value.numel() * value.element_size() for value in module.state_dict().values())
         self.state = TrainingState()
         self.order = torch.empty(0)
+        self.together = self.recipe.batch_size
 
     def finish(self, task: Task) -> None:
         """Run the remaining steps."""
@@ -144,15 +152,29 @@ class _Training:
         rate = learning_rate(self.recipe, self.state.step, self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        losses = halving(partial(self._differentiate, rows), self.together, self.device)
+        self.optimizer.step()
+        return losses, len(rows)
+
+    def _differentiate(self, rows: Tensor, together: int) -> dict[str, Tensor]:
+        """Compute the gradients of a batch, some of its images together; return its losses.
+
+        In parts they are those of the whole batch but for what a network draws or normalises over the images it sees.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
         # Seeded for each step, so that a resumed training draws what an uninterrupted one would have drawn.
         torch.manual_seed(derive_seed("step", self.seed, self.network.name, self.state.step))
-        # Entered at every step: autocast keeps its reduced copies of the weights for as long as it is open.
-        with training_precision(self.device):
-            losses = dict(self.network.loss(self.module, self.images[rows], self.labels[rows]))
-        self.optimizer.zero_grad(set_to_none=True)
-        losses["loss"].backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        return {name: value.detach() for name, value in losses.items()}, len(rows)
+        sums: dict[str, Tensor] = {}
+        for part in torch.split(rows, together):
+            # Entered at every step: autocast keeps its reduced copies of the weights for as long as it is open.
+            with training_precision(self.device):
+                losses = dict(self.network.loss(self.module, self.images[part], self.labels[part]))
+            share = len(part) / len(rows)
+            (losses["loss"] * share).backward()  # type: ignore[no-untyped-call]
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value.detach() * share
+        self.together = together  # what did not fit once is not tried at every step
+        return sums
 
     def _absorb(self, pending: _Sums) -> None:
         """Move the losses since the last look into the epoch's sums: the only point that waits for the device."""

@@ -118,6 +118,8 @@ class WeightCache:
                 (folder / CHECKPOINT).unlink(missing_ok=True)
             if (folder / MANIFEST).exists():
                 return _load(folder, network, key, device)  # another process has just trained it
+            for unfinished in folder.glob(".*.tmp"):
+                unfinished.unlink(missing_ok=True)  # of a process that was killed: nobody else writes under this lock
             begun = time.monotonic()
             with faster_layers(*([] if classifier is None else [classifier])):
                 module, history = train(

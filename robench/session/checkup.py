@@ -89,7 +89,8 @@ def _sqlite() -> Finding:
 
 def _store(db: str) -> Finding:
     try:
-        ResultStore.check(db)
+        if warning := ResultStore.check(db):
+            return Finding(subject="store", status="note", text=warning)
         if "://" not in db and not os.path.exists(db):  # noqa: PTH110 (a location, not yet a path)
             return Finding(subject="store", status="ok", text=f"{db}: not there yet; robench run creates it")
         with ResultStore.open(db, create=False) as store:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -21,7 +22,7 @@ from robench.session.ensembles import ensembles_for
 from robench.session.workbench import Workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from robench.api.records import Cell, Finding, ImageOutcome, Run
     from robench.config.request import RunRequest
@@ -80,18 +81,18 @@ def diagnose(request: RunRequest, catalog: Catalog, progress: Progress) -> list[
         if offer.spec.name not in request.defenses:  # the baseline, which a run would compare with
             continue
         prepared = bench.workshop.prepare(offer, classifier)
-        probe = _probe(bench, prepared, request.images)
-        ensembles = [item for item in ensembles_for(bench, prepared, progress.note) if item.goal == "wrong"]
-        rivals = _trying(probe, [assault for item in ensembles for assault in item.assaults])
-        asked = ensembles if ADAPTIVE in request.attacks else []
-        found = [found_by(search(probe, ensemble, probe.positions, request.epsilons)) for ensemble in asked]
-        findings: list[Finding] = []
-        for assault in naive:
-            epsilons = _few(request.epsilons)
-            diagnosis = AttackDiagnosis(probe, assault, epsilons, rivals=rivals, others=_any_of(found))
-            findings += _collect(probe, diagnosis, progress)
-        for ensemble, one in zip(asked, found, strict=True):
-            findings += _collect(probe, EnsembleDiagnosis(probe, ensemble, one), progress)
+        with _probing(bench, prepared, request.images) as probe:
+            ensembles = [item for item in ensembles_for(bench, prepared, progress.note) if item.goal == "wrong"]
+            rivals = _trying(probe, [assault for item in ensembles for assault in item.assaults])
+            asked = ensembles if ADAPTIVE in request.attacks else []
+            found = [found_by(search(probe, ensemble, probe.positions, request.epsilons)) for ensemble in asked]
+            findings: list[Finding] = []
+            for assault in naive:
+                epsilons = _few(request.epsilons)
+                diagnosis = AttackDiagnosis(probe, assault, epsilons, rivals=rivals, others=_any_of(found))
+                findings += _collect(probe, diagnosis, progress)
+            for ensemble, one in zip(asked, found, strict=True):
+                findings += _collect(probe, EnsembleDiagnosis(probe, ensemble, one), progress)
         diagnoses.append(Diagnosis(defense=prepared.deployed.name, findings=tuple(findings)))
     return diagnoses
 
@@ -155,12 +156,13 @@ def diagnose_evaluation(
         subjects.append((ensemble.name, one.together, partial(EnsembleDiagnosis, ensemble=ensemble, found=one)))
     findings = []
     able = any(stored for _, stored, _ in subjects)
-    probe = _probe(bench, prepared, min(IMAGES_OF_A_RUN, run.images)) if able else None
-    for name, stored, make in subjects:
-        if probe is None or not stored:
-            findings.append(flags.not_run(name, "all", "the run has no outcomes of it"))
-        else:
-            findings += _collect(probe, make(probe), progress)
+    images = min(IMAGES_OF_A_RUN, run.images)
+    with _probing(bench, prepared, images) if able else nullcontext() as probe:
+        for name, stored, make in subjects:
+            if probe is None or not stored:
+                findings.append(flags.not_run(name, "all", "the run has no outcomes of it"))
+            else:
+                findings += _collect(probe, make(probe), progress)
     store.add_findings(run.id, prepared.deployed.name, findings)
     return tuple(findings)
 
@@ -170,17 +172,19 @@ def _is_suspect(assault: Assault) -> bool:
     return assault.offer.spec.knowledge == "naive" and is_iterative(assault)
 
 
-def _probe(bench: Workbench, prepared: Prepared, images: int) -> Probe:
-    return Probe(
-        bench.splits.test,
-        bench.references,
-        prepared,
-        range(images),
-        seed=bench.request.seed,
-        device=bench.device,
-        rows=bench.batch_size_for(prepared),
-        norm=bench.request.norm,
-    )
+@contextmanager
+def _probing(bench: Workbench, prepared: Prepared, images: int) -> Iterator[Probe]:
+    with bench.attempt(prepared) as rows:
+        yield Probe(
+            bench.splits.test,
+            bench.references,
+            prepared,
+            range(images),
+            seed=bench.request.seed,
+            device=bench.device,
+            rows=rows,
+            norm=bench.request.norm,
+        )
 
 
 def _few(epsilons: Sequence[str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shlex
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -43,12 +44,14 @@ if TYPE_CHECKING:
 
 def evaluate(request: RunRequest, catalog: Catalog, command: str, progress: Progress) -> RunSummary:
     """Carry out a request; see ``Session.run``."""
-    ResultStore.check(request.db)
+    if warning := ResultStore.check(request.db):
+        progress.note(warning)
     keep_freed_memory()
     evaluation = _Evaluation(request, catalog, progress)
     evaluation.prepare()
     with ResultStore.open(request.db, create=True) as store:
         run = evaluation.describe(command)
+        store.require_space(len(evaluation.cells) * run.images)
         record(store, run, evaluation.sweeps)
         keeper = Keeper(examples_folder(request.db), run, evaluation.bench.splits.test)
         try:
@@ -65,7 +68,8 @@ def evaluate(request: RunRequest, catalog: Catalog, command: str, progress: Prog
             evaluation.diagnose(store, run, filling)
             write_cards(store, summarise_stored(store, run))
         except BaseException:
-            store.set_status(run.id, "interrupted")
+            with suppress(RobenchError):  # a store that fails here has failed before, or the run is another's by now
+                store.set_status(run.id, "interrupted")
             raise
         store.set_status(run.id, "complete" if complete else "failed")
         summary = summarise_stored(store, store.find_run(run.id))

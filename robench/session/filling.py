@@ -114,21 +114,23 @@ class Filling:
         done = total - sum(len(positions) for positions in missing.values())
         if done == total or sweep.prepared is None:
             return
-        size = self._bench.batch_size_for(sweep.prepared)
         sightings = None
         if sweep.assault is not None and sweep.assault.form == "sweep" and sweep.assault.keep == "last":
             sightings = self.sightings.setdefault((sweep.defense, sweep.attack), Sightings())
-        runner = Runner(
-            self._bench.splits.test,
-            self._bench.references,
-            seed=self._run.seed,
-            device=self._bench.device,
-            rows=size,
-            norm=self._bench.request.norm,
-            watch=self._tracer.watch,
-            observe=sightings,
-        )
-        with self._progress.task(f"{sweep.defense}: {_title(sweep)}", total, "outcomes") as task:
+        with (
+            self._bench.attempt(sweep.prepared) as size,
+            self._progress.task(f"{sweep.defense}: {_title(sweep)}", total, "outcomes") as task,
+        ):
+            runner = Runner(
+                self._bench.splits.test,
+                self._bench.references,
+                seed=self._run.seed,
+                device=self._bench.device,
+                rows=size,
+                norm=self._bench.request.norm,
+                watch=self._tracer.watch,
+                observe=sightings,
+            )
             task.update(done)
             for positions, epsilons in _batches(missing, size, sweep):
                 if sightings is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Self
 
 from robench.api.records import Shard
 from robench.engine.work import CellWork
-from robench.errors import IncompleteError, StoreError
+from robench.errors import IncompleteError, RobenchError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,5 +77,8 @@ class Savings:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not isinstance(error, StoreError | IncompleteError):  # with which these outcomes have just been refused
+        if isinstance(error, StoreError | IncompleteError):  # with which these outcomes have just been refused
+            return
+        # What ended the run is what the user must hear of, not that the store is locked or full as well.
+        with suppress(RobenchError) if error is not None else nullcontext():
             self.commit()

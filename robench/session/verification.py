@@ -82,19 +82,27 @@ def verify_engine(request: RunRequest, catalog: Catalog, progress: Progress) -> 
     comparisons = []
     for defense in bench.defenses:
         prepared = bench.workshop.prepare(defense, classifier)
-        rows = bench.batch_size_for(prepared)
-        runner = Runner(
-            bench.splits.test, bench.references, seed=request.seed, device=bench.device, rows=rows, norm=request.norm
-        )
         exact = dataclasses.replace(prepared, search=bench.workshop.search_form(prepared.deployed, "float32"))
-        for offer in attacks:
-            sides = _Sides(runner, prepared, exact, offer, request)
-            with progress.task(
-                f"{prepared.deployed.name}: {offer.spec.name}", len(request.epsilons), "epsilons"
-            ) as task:
-                for done, epsilon in enumerate(request.epsilons, start=1):
-                    comparisons.append(sides.compare(epsilon))
-                    task.update(done)
+        with bench.attempt(prepared) as rows:
+            runner = Runner(
+                bench.splits.test,
+                bench.references,
+                seed=request.seed,
+                device=bench.device,
+                rows=rows,
+                norm=request.norm,
+            )
+            for offer in attacks:
+                comparisons += _compare(_Sides(runner, prepared, exact, offer, request), request.epsilons, progress)
+    return comparisons
+
+
+def _compare(sides: _Sides, epsilons: Sequence[str], progress: Progress) -> list[Comparison]:
+    comparisons = []
+    with progress.task(sides.title, len(epsilons), "epsilons") as task:
+        for done, epsilon in enumerate(epsilons, start=1):
+            comparisons.append(sides.compare(epsilon))
+            task.update(done)
     return comparisons
 
 
@@ -105,6 +113,7 @@ class _Sides:
         self._runner, self._prepared, self._exact = runner, prepared, exact
         self._plain, self._native = (Assault(offer=offer, form=form) for form in ("plain", "sweep"))
         self._positions = range(request.images)
+        self.title = f"{prepared.deployed.name}: {offer.spec.name}"
 
     def compare(self, epsilon: str) -> Comparison:
         library, theirs = self._outcomes(self._exact, self._plain, epsilon)

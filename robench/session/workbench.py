@@ -11,6 +11,7 @@ from robench.api.records import ADAPTIVE, NORM_LABELS
 from robench.config.checks import EFFORTS
 from robench.config.parameters import build_parameters, canonical
 from robench.config.settings import place_of
+from robench.engine.attempts import Attempts
 from robench.engine.balls import BALLS
 from robench.engine.batching import BatchSizes
 from robench.engine.data import Splits
@@ -24,6 +25,8 @@ from robench.registry.requirements import missing_modules
 from robench.session.own_classifier import offer_classifier
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from robench.api import Norm, References
     from robench.config.request import PathSettings, RunRequest
     from robench.engine.plan import Assault
@@ -80,6 +83,7 @@ class Workbench:
         )
         cache = WeightCache(request.cache_dir)
         self._batch_sizes = BatchSizes(request.cache_dir / "batch-sizes.json")
+        self._attempts = Attempts(request.cache_dir / "attempts", progress.note)
         self.workshop = Workshop(self.splits, cache, settings, self.device, progress)
 
     @cached_property
@@ -92,9 +96,15 @@ class Workbench:
         if self.request.batch_size is not None:
             return self.request.batch_size
         images, labels = self.splits.test.tensors(slice(default_batch_size(self.device)), self.device)
+        return self._batch_sizes.find(prepared.search, self._key_of(prepared), images, labels)
+
+    def attempt(self, prepared: Prepared) -> AbstractContextManager[int]:
+        """Note that a defense is under attack; give the batch size, half of it if the last attempt was killed."""
+        return self._attempts.under_way(self._key_of(prepared), self.batch_size_for(prepared))
+
+    def _key_of(self, prepared: Prepared) -> str:
         where = summarise_environment({}, self.device)
-        key = settings_digest({"weights": prepared.digest, "precision": prepared.search.precision, **where})
-        return self._batch_sizes.find(prepared.search, key, images, labels)
+        return settings_digest({"weights": prepared.digest, "precision": prepared.search.precision, **where})
 
     def _adaptive(self, catalog: Catalog, progress: Progress) -> list[Assault]:
         """Return the attacks that budget and norm allow, whatever they are after, the cheapest first.

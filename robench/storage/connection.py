@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine.interfaces import DBAPIConnection
 
     from robench.storage.location import Location
 
@@ -43,11 +44,23 @@ def connect(location: Location) -> Engine:
     path = location.path
     if path is None:
         # A server may have been restarted while images were attacked for minutes.
-        return create_engine(location.url, pool_pre_ping=True, connect_args={"connect_timeout": int(BUSY_SECONDS)})
+        server = create_engine(location.url, pool_pre_ping=True, connect_args={"connect_timeout": int(BUSY_SECONDS)})
+        event.listen(server, "connect", _limit_waiting)
+        return server
     engine = create_engine(location.url, creator=lambda: _open_file(path))
     event.listen(engine, "begin", _begin)
     event.listen(engine, "invalidate", _roll_back)
     return engine
+
+
+def _limit_waiting(connection: DBAPIConnection, _: object) -> None:
+    # As on SQLite, nobody waits for a lock for ever; and who is stopped in a transaction loses it, not all others.
+    milliseconds = int(1000 * BUSY_SECONDS)
+    cursor = connection.cursor()
+    cursor.execute(f"SET lock_timeout = {milliseconds}")
+    cursor.execute(f"SET idle_in_transaction_session_timeout = {2 * milliseconds}")
+    cursor.close()
+    connection.commit()
 
 
 def _open_file(path: Path) -> sqlite3.Connection:

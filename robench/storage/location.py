@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from robench.errors import StoreError
+from robench.storage.mounts import shared_type
 
 ANOTHER = "name another file with --db"
 SERVER = "postgresql+psycopg"
@@ -110,6 +111,32 @@ class Location:
             if target.exists() and not os.access(target, os.W_OK, effective_ids=True):
                 message = f"{self}: {target} may not be written"
                 raise StoreError(message, f"change its permissions, or {ANOTHER}")
-        if shutil.disk_usage(folder).free < LEAST_FREE_BYTES:
-            message = f"{self}: the disk is full"
+        self.check_space(0)
+
+    def check_space(self, needed: int) -> None:
+        """Refuse to begin what the disk of a file has no space for.
+
+        Args:
+            needed: Bytes, beside what SQLite needs in any case.
+
+        Raises:
+            StoreError: There is less.
+            OSError: The file system refuses to say.
+        """
+        if self.path is None:
+            return
+        free, needed = shutil.disk_usage(self.path.parent).free, needed + LEAST_FREE_BYTES
+        if free < needed:
+            left = f"has {free // 2**20:,} MiB left, and about {-(-needed // 2**20):,} MiB are needed"
+            message = f"{self}: the disk {'is full' if free < LEAST_FREE_BYTES else left}"
             raise StoreError(message, f"free some space, or {ANOTHER}")
+
+    def warning(self) -> str:
+        """Return what is dangerous about this place, though it works; nothing where all is well."""
+        kind = "" if self.path is None else shared_type(self.path)
+        if not kind:
+            return ""
+        return (
+            f"{self} is on a network share ({kind}), where several processes, or one that is cut off, may damage it: "
+            "name a file on a local disk, or a PostgreSQL database, with --db"
+        )

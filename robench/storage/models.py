@@ -165,6 +165,15 @@ CARDS = Table(
     _required("document", Text),
 )
 
+# Which process fills a run. Whoever takes it over writes a token of its own; the former owner's writes then fail.
+CLAIMS = Table(
+    "claims",
+    METADATA,
+    Column("run_id", ForeignKey(RUNS.c.id), primary_key=True),
+    _required("token", String(32)),
+    _required("process", Text),
+)
+
 # SHA-256 of everything else that a run says, part by part; see ``robench.storage.seals``.
 SEALS = Table(
     "seals",

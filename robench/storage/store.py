@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import contextmanager
 from operator import itemgetter
 from typing import TYPE_CHECKING, Self
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from robench.errors import IncompleteError, RobenchError, StoreError, UsageError
 from robench.storage import connection as connections
 from robench.storage import info, reads, schema, writes
+from robench.storage.claims import Claims, abandoned
 from robench.storage.failures import explained
 from robench.storage.location import Location
 from robench.storage.parcels import StoreSource
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
     from robench.storage.verify import Verification
 
 
+_BYTES_PER_OUTCOME = 64
+"""In a SQLite file, measured: 57 with a score."""
+
+
 class ResultStore:
     """Runs, cells and outcomes in one database. A context manager; every method is one transaction.
 
@@ -42,6 +48,7 @@ class ResultStore:
         self._engine = engine
         self._location = location
         self._mendable: type[RobenchError] = StoreError
+        self._claims = Claims()
 
     @classmethod
     def open(cls, location: str, *, create: bool) -> Self:
@@ -73,11 +80,14 @@ class ResultStore:
         return cls(engine, place)
 
     @staticmethod
-    def check(location: str) -> None:
+    def check(location: str) -> str:
         """Find every fault that shows without writing or creating anything.
 
         Args:
             location: As for ``open``; that there is no file yet is no fault.
+
+        Returns:
+            What is dangerous about the place, though it works; nothing where all is well.
 
         Raises:
             StoreError: It is not a SQLite file, of another program or a newer schema, or could not be written.
@@ -90,6 +100,16 @@ class ResultStore:
                 schema.known_revision(engine, place)
             finally:
                 engine.dispose()
+        return place.warning()
+
+    def require_space(self, outcomes: int) -> None:
+        """Refuse to begin a run whose outcomes would not fit on the disk; a server looks after its own.
+
+        Raises:
+            StoreError: There is too little space.
+        """
+        with explained(self._location):
+            self._location.check_space(outcomes * _BYTES_PER_OUTCOME)
 
     @staticmethod
     def upgrade(location: str) -> tuple[str, str]:
@@ -133,7 +153,8 @@ class ResultStore:
         """Record a request before its work begins, or that it goes on.
 
         A run that is there already is set to ``running`` and keeps everything else; its failures are cleared. Cells
-        that are there already are shared with the runs that brought them.
+        that are there already are shared with the runs that brought them. The run is ours from now on: whichever store
+        filled it before can write no more, which it is told with an IncompleteError.
 
         Args:
             run: The request.
@@ -146,6 +167,9 @@ class ResultStore:
         for cell in (*cells, *members):
             refuse_unstorable_cell(cell)
         with self._write() as connection:
+            writes.add_request(connection, run)
+            # Before the run is locked: whoever fills it now locks its claim first, too.
+            self._claims.take(connection, run.id)
             writes.add_run(connection, run, cells, members)
         self._mendable = IncompleteError
 
@@ -199,9 +223,11 @@ class ResultStore:
             self._require(found, f"run {run_id} with cell {cell_key}")
 
     def runs(self) -> tuple[Run, ...]:
-        """List all runs, newest first."""
+        """List all runs, newest first. One whose process was killed while it was running is ``interrupted``."""
         with self._read() as connection:
-            return reads.all_runs(connection)
+            gone = abandoned(connection)
+            runs = reads.all_runs(connection)
+        return tuple(dataclasses.replace(run, status="interrupted") if run.id in gone else run for run in runs)
 
     def find_run(self, prefix: str | None) -> Run:
         """Find a run by the beginning of its id.
@@ -367,6 +393,7 @@ class ResultStore:
     @contextmanager
     def _write(self) -> Iterator[Connection]:
         with signals_held(), explained(self._location, self._mendable), connections.writing(self._engine) as connection:
+            self._claims.check(connection)
             yield connection
 
     def _images(self, connection: Connection, run_id: str) -> int:

@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from robench.api.records import Card, Cell, Finding, Run, RunStatus, Shard
 
 
-def add_run(connection: Connection, run: Run, cells: Sequence[Cell], members: Sequence[Cell]) -> None:
-    """Insert a run and the cells that are new, set the run to ``running``, and forget its failures."""
+def add_request(connection: Connection, run: Run) -> None:
+    """Insert a run if it is new."""
     insert_new(connection, RUNS, [values(run)])
+
+
+def add_run(connection: Connection, run: Run, cells: Sequence[Cell], members: Sequence[Cell]) -> None:
+    """Insert the cells of a run that are new, set the run to ``running``, and forget its failures."""
     set_status(connection, run.id, "running")
     add_cells(connection, (*cells, *members))
     listed = [(cell.key, "cell", "") for cell in cells] + [(cell.key, "member", "") for cell in members]
@@ -93,8 +97,9 @@ def add_shard(connection: Connection, cell_key: str, shard: Shard, created: str 
         shard: What to insert.
         created: When it was, UTC, ISO 8601; empty for now.
     """
-    # FOR UPDATE locks the cell on PostgreSQL, so that two writers of one shard queue there as they do on SQLite.
-    cell = select(CELLS.c.id).where(CELLS.c.key == cell_key).with_for_update()
+    # Locks the cell on PostgreSQL, so that two writers of one shard queue there as they do on SQLite. Rows that refer
+    # to the cell may still be added meanwhile, in whatever order.
+    cell = select(CELLS.c.id).where(CELLS.c.key == cell_key).with_for_update(key_share=True)
     cell_id = connection.execute(cell).scalar_one_or_none()
     if cell_id is None:
         return False

@@ -212,7 +212,13 @@ def gradient_by_classes(bench: Bench, settings: dict[str, Any]) -> dict[str, Any
     )
     images, labels = bench.images(rows)
     precision = bench.bench.workshop.settings.precision
-    form = search_form(deployed, precision, images, lambda: ImageStreams(range(rows), bench.device, "compare"), print)
+    form = search_form(
+        deployed,
+        precision,
+        images,
+        lambda part: ImageStreams(range(part.start, part.stop), bench.device, "compare"),
+        print,
+    )
     radius = torch.full((rows, 1), 0.1, dtype=torch.float64, device=bench.device)
     streams = ImageStreams(range(rows), bench.device, "classes")
     ascend = GradientAscent(

@@ -44,13 +44,16 @@ def limit_file_size(count: int) -> None:
     say("ok")
 
 
-def write(path: str, cells: list[int], shards: int) -> None:
-    """Add a run for every cell and store what they miss, a shard of each at once; say the first position each time."""
+def write(path: str, cells: list[int], shards: int, runs: int = 0) -> None:
+    """Add a run for every cell and store what they miss, a shard of each at once; say the first position each time.
+
+    Runs are numbered from ``runs`` on, so that two processes can fill the same cells, each for runs of its own.
+    """
     images = shards * SHARD
     keys = [f"{cell:064x}" for cell in cells]
     with ResultStore.open(path, create=True) as store:
         for cell, key in zip(cells, keys, strict=True):
-            store.add_run(run_of(cell, images), [cell_with(key)])
+            store.add_run(run_of(runs + cell, images), [cell_with(key)])
         missing = store.missing(keys[0], images)
         for first in range(0, len(missing), SHARD):
             outcomes = tuple(
@@ -71,7 +74,7 @@ def write(path: str, cells: list[int], shards: int) -> None:
             store.add_shards([(key, shard) for key in keys])
             say(outcomes[0].position)
         for cell in cells:
-            store.set_status(f"{cell:012x}", "complete")
+            store.set_status(f"{runs + cell:012x}", "complete")
     say("done")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import signal
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +19,6 @@ from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.storage.conftest import Child, Make
 
@@ -107,12 +108,48 @@ def test_writers_to_one_store_all_succeed(path: Path, child: Callable[[], Child]
 
 def test_writers_of_the_same_cells_do_not_double_them(path: Path, child: Callable[[], Child]) -> None:
     children = [child() for _ in range(2)]
-    for process, cells in zip(children, ([1, 2, 3], [3, 2, 1]), strict=True):
-        process.tell("write", str(path), cells, 20)
+    for process, cells, runs in zip(children, ([1, 2, 3], [3, 2, 1]), (0, 100), strict=True):
+        process.tell("write", str(path), cells, 20, runs)
     for process in children:
         while process.line() != "done":
             pass
     assert [len(whole_shards(path, cell)) for cell in (1, 2, 3)] == [20, 20, 20]
+
+
+def test_whoever_takes_a_run_over_shuts_out_the_former_owner_though_it_was_only_stopped(
+    path: Path, child: Callable[[], Child]
+) -> None:
+    former = child()
+    former.ask("write", str(path), [1], 20_000)
+    while True:
+        former.process.send_signal(signal.SIGSTOP)
+        while Path(f"/proc/{former.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            time.sleep(0.01)
+        with closing(sqlite3.connect(path, timeout=0.2)) as other, suppress(sqlite3.OperationalError):
+            other.execute("BEGIN IMMEDIATE")  # it was not stopped in the middle of a write, when nobody can
+            break
+        former.process.send_signal(signal.SIGCONT)
+    before = whole_shards(path, 1)
+    heir = child()
+    heir.tell("write", str(path), [1], len(before) + 5)
+    while (said := heir.line()) != "done":
+        assert said.isdigit()
+    former.process.send_signal(signal.SIGCONT)
+    while (said := former.line()).isdigit():
+        pass
+    assert said.startswith(f"IncompleteError 3 run {1:012x} was taken over by process {heir.process.pid} on ")
+    assert len(whole_shards(path, 1)) == len(before) + 5
+    with ResultStore.open(str(path), create=False) as store:
+        assert store.find_run(None).status == "complete"
+
+
+def test_a_killed_run_is_shown_as_interrupted_and_a_live_one_as_running(path: Path, child: Callable[[], Child]) -> None:
+    process = child()
+    process.ask("write", str(path), [1], 20_000)
+    with ResultStore.open(str(path), create=False) as store:
+        assert store.find_run(None).status == "running"
+        process.kill()
+        assert store.find_run(None).status == "interrupted"
 
 
 def test_a_file_size_limit_interrupts_the_run_and_lifting_it_resumes(path: Path, child: Callable[[], Child]) -> None:

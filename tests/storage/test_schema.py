@@ -72,7 +72,7 @@ def test_an_interrupted_creation_leaves_nothing_and_is_made_up_for(path: Path, m
     assert definitions(path) == {}
     monkeypatch.undo()
     ResultStore.open(str(path), create=True).close()
-    tables = {"runs", "cells", "run_cells", "shards", "outcomes", "findings", "cards", "seals"}
+    tables = {"runs", "cells", "run_cells", "shards", "outcomes", "findings", "cards", "seals", "claims"}
     assert set(definitions(path)) == tables | {"ix_shards_cell_id"}
 
 

@@ -9,13 +9,11 @@ import torch
 from robench.engine.deploy import BoundTarget
 from robench.engine.examples import from_eight_bit, to_eight_bit
 from robench.engine.precision import judging_precision
-from robench.engine.seeding import SelectedStreams
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from robench.engine.diagnostics.probe import Probe, Tried
-    from robench.engine.seeding import ImageStreams
 
 PASSES = 5
 """How often the same images are put to the defense."""
@@ -33,23 +31,24 @@ _NOISES = 5
 def count_differing(probe: Probe) -> int:
     """Count the images whose logits or score differ between passes; a stochastic defense draws afresh for each."""
     slots = probe.slots("0")
-    images, streams = probe.images(slots)[0], probe.streams(slots, "passes")
-    first, *others = (_columns(probe, images, streams) for _ in range(PASSES))
+    images = probe.images(slots)[0]
+    first, *others = (_columns(probe, images, f"pass {number}") for number in range(PASSES))
     limit = _SAME * first.abs().amax(0)
     differing = torch.stack([((other - first).abs() > limit).any(1) for other in others]).any(0)
     return int(differing.sum())
 
 
 @torch.no_grad()
-def _columns(probe: Probe, images: Tensor, streams: ImageStreams) -> Tensor:
+def _columns(probe: Probe, images: Tensor, purpose: str) -> Tensor:
     """Return logits and score of each image side by side, shape (N, K) or (N, K + 1)."""
-    parts = []
+
+    def ask(part: slice) -> Tensor:
+        verdict = probe.prepared.deployed.verdict(images[part], probe.streams(probe.slots("0")[part], purpose))
+        scores = [] if verdict.score is None else [verdict.score[:, None]]
+        return torch.cat([verdict.logits, *scores], dim=1)
+
     with judging_precision(probe.device):
-        for rows in probe.parts(len(images)):
-            verdict = probe.prepared.deployed.verdict(images[rows], SelectedStreams(streams, rows))
-            scores = [] if verdict.score is None else [verdict.score[:, None]]
-            parts.append(torch.cat([verdict.logits, *scores], dim=1))
-    return torch.cat(parts)
+        return probe.in_parts(ask, len(images))
 
 
 def rounded(probe: Probe, tried: Tried) -> Tried:
@@ -92,12 +91,13 @@ def relative_change(probe: Probe) -> float:
 @torch.no_grad()
 def _head(probe: Probe, images: Tensor, *, masked: bool = True) -> Tensor:
     """Return what the deployed composite answers clean images or noisy ones, or the logits alone."""
-    streams, parts = probe.streams(probe.slots("0"), "answer"), []
+
+    def ask(part: slice) -> Tensor:
+        target = BoundTarget(probe.prepared.deployed, probe.streams(probe.slots("0")[part], "answer"))
+        return target.head(images[part]) if masked else target.verdict(images[part]).logits
+
     with judging_precision(probe.device):
-        for rows in probe.parts(len(images)):
-            target = BoundTarget(probe.prepared.deployed, SelectedStreams(streams, rows))
-            parts.append(target.head(images[rows]) if masked else target.verdict(images[rows]).logits)
-    return torch.cat(parts)
+        return probe.in_parts(ask, len(images))
 
 
 def _margin(logits: Tensor, labels: Tensor) -> Tensor:

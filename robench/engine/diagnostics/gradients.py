@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional
 
 from robench.engine.deploy import BoundTarget
+from robench.engine.memory import is_out_of_memory
 from robench.engine.precision import searching_precision
-from robench.engine.seeding import SelectedStreams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,21 +31,24 @@ def input_gradients(probe: Probe, slots: Sequence[Slot], images: Tensor) -> Tens
         Shape (M, C, H, W), float32. Zeros where the defense lets no gradient pass, or does not bear being asked for
         one.
     """
-    search, gradients = probe.prepared.search, []
-    streams, labels = probe.streams(slots, "gradient"), probe.images(slots)[1]
-    with torch.enable_grad(), searching_precision(probe.device, search.precision):
-        for rows in probe.parts(len(images)):
-            inputs = images[rows].detach().clone().requires_grad_(True)
-            try:
-                head = BoundTarget(search, SelectedStreams(streams, rows)).head
-                loss = functional.cross_entropy(head(inputs), labels[rows], reduction="sum")
-                (found,) = torch.autograd.grad(loss, inputs, materialize_grads=True)
-            except torch.OutOfMemoryError:
+    search, labels = probe.prepared.search, probe.images(slots)[1]
+
+    def gradients(part: slice) -> Tensor:
+        inputs = images[part].detach().clone().requires_grad_(True)
+        try:
+            head = BoundTarget(search, probe.streams(slots[part], "gradient")).head
+            loss = functional.cross_entropy(head(inputs), labels[part], reduction="sum")
+            (found,) = torch.autograd.grad(loss, inputs, materialize_grads=True)
+        except RuntimeError as error:  # torch says in many ways that there is no way back to the inputs
+            if is_out_of_memory(error):
                 raise
-            except RuntimeError:  # torch says in many ways that there is no way back to the inputs
-                found = torch.zeros_like(inputs)
-            gradients.append(found.detach().float())
-    return torch.cat(gradients) if gradients else torch.zeros_like(images)
+            found = torch.zeros_like(inputs)
+        return found.detach().float()
+
+    if not slots:
+        return torch.zeros_like(images)
+    with torch.enable_grad(), searching_precision(probe.device, search.precision):
+        return probe.in_parts(gradients, len(images))
 
 
 def dead(gradients: Tensor) -> Tensor:

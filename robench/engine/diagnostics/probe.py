@@ -12,11 +12,12 @@ import torch
 from robench.api.records import Outcome
 from robench.engine.balls import BALLS
 from robench.engine.batch import CONFIRMING_DRAWS
+from robench.engine.memory import in_portions
 from robench.engine.runner import Runner
 from robench.engine.seeding import ImageStreams, image_order
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -146,9 +147,17 @@ class Probe:
         """Return random streams for the images of some slots, the same at each call."""
         return ImageStreams(self._indices(slots).tolist(), self.device, _PURPOSE, self._seed, purpose)
 
-    def parts(self, count: int) -> tuple[Tensor, ...]:
-        """Split the numbers of so many rows into batches, each of shape (R,), int64."""
-        return torch.split(torch.arange(count, device=self.device), self.rows)
+    def in_parts(self, work: Callable[[slice], Tensor], count: int) -> Tensor:
+        """Do work on so many rows, at least one, batch by batch of what fits, and join what comes of them."""
+        found: list[Tensor] = []
+        for first in range(0, count, self.rows):
+            size = min(self.rows, count - first)
+
+            def portion(part: slice, rows: int, first: int = first) -> Tensor:  # noqa: ARG001 (a part is one row each)
+                return work(slice(first + part.start, first + part.stop))
+
+            found += in_portions(portion, size, size, self.device)
+        return torch.cat(found)
 
     def runner(self, observe: Observe | None = None) -> Runner:
         """Return what attacks and judges, and tells of its steps."""

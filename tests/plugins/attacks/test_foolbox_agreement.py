@@ -314,7 +314,13 @@ def test_searching_on_the_search_form_fools_as_many(
 ) -> None:
     images, labels = mnist[0][:COUNT], mnist[1][:COUNT]
     deployed = defend(classifier, images, latent_noise=0.0)
-    form = search_form(deployed, precision, images, lambda: ImageStreams(range(COUNT), CPU, "compare"), pytest.fail)
+    form = search_form(
+        deployed,
+        precision,
+        images,
+        lambda part: ImageStreams(range(part.start, part.stop), CPU, "compare"),
+        pytest.fail,
+    )
     assert form is not deployed
     found = sweep(form, name, images, labels, [0.1])[:, 0]
     reference = attack(deployed, name, images, labels, 0.1)

@@ -1,0 +1,1 @@
+"""Kills, crowds, floods and falsifies: whether anything is lost. ``make stress`` runs all of it."""
