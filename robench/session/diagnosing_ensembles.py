@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _BEYOND_LUCK = 0.5
 _CONTROLS = 6
 """Images of the control without bounds. It has to win all of them, so few will do; it takes the whole ensemble."""
+_REPEATED = 6
+"""Images, or a fifth of them if that is more, on which wins are made again and starts are doubled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +176,12 @@ class EnsembleDiagnosis:
             (standing[epsilon] for epsilon in sorted(standing, key=Decimal, reverse=True) if standing[epsilon]), []
         )
 
+    @property
+    def _repeated(self) -> Sequence[int]:
+        """The images on which more is tried than the bound needs."""
+        positions = self._probe.positions
+        return positions[: max(_REPEATED, len(positions) // 5)]
+
     @cached_property
     def _climb(self) -> Climb:
         return Climb(len(self._standing))
@@ -206,7 +214,7 @@ class EnsembleDiagnosis:
     @cached_property
     def _won_again(self) -> Tried:
         """The first wins once more: the same draws lead to the same examples, which no store keeps."""
-        wins = self._found.first_wins(self._probe.positions)
+        wins = self._found.first_wins(self._repeated)
         tried = [
             self._probe.attack(assault, [slot for slot, name in wins.items() if name == assault.name])
             for assault in self._ensemble.assaults
@@ -233,7 +241,8 @@ class EnsembleDiagnosis:
         return max(able, key=lambda found: float(found[0].offer.spec.cost), default=None)
 
     def _restarts(self, assault: Assault, more: Assault, what: str) -> Finding:
-        gain = self._beyond(assault, self._probe.attack(more, self._standing))
+        standing = [slot for slot in self._standing if slot.position in self._repeated]
+        gain = replace(self._beyond(assault, self._probe.attack(more, standing)), of=len(self._repeated))
         return flags.doubling(self.name, f"{what} of {assault.name}", gain, name="restarts")
 
     def _redraw(self) -> Finding:

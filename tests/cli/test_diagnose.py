@@ -19,7 +19,7 @@ def test_an_undefended_classifier_passes_and_nothing_is_stored(program: Program)
     assert done.returncode == 0, done.stdout + done.stderr
     header, _, *rows = done.stdout.splitlines()
     assert header.split() == ["defense", "diagnostic", "status", "number", "meaning", "mend"]
-    assert len(rows) == 13 + 7
+    assert len(rows) == 14 + 9
     assert all(" PASS " in row for row in rows)
     assert list(program.folder.iterdir()) == []
 

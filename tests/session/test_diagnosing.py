@@ -344,7 +344,7 @@ def test_wins_are_found_again_and_rounded() -> None:
     place, attacks = probe(Plain()), ensemble("noise", "transfer", "joint")
     found = found_by(search(place, attacks, place.positions, attacks.epsilons))
     diagnosis = EnsembleDiagnosis(place, attacks, found)
-    wins = found.first_wins(place.positions)
+    wins = found.first_wins(diagnosis._repeated)
     assert wins
     assert diagnosis._won_again.won == frozenset(wins)
     assert diagnosis.checks()["rounding"]().number == f"{len(wins)} of {len(wins)} wins survive"
