@@ -27,8 +27,13 @@ class Claims:
         self._tokens: dict[str, str] = {}
 
     def take(self, connection: Connection, run_id: str) -> None:
-        """Make a run ours, whoever had it; it is in the store."""
+        """Make a run ours, whoever had it; it is in the store.
+
+        Raises:
+            IncompleteError: It was ours, and somebody has taken it over since.
+        """
         if run_id in self._tokens:
+            self._check(connection, run_id)
             return
         token = uuid.uuid4().hex
         values = {"run_id": run_id, "token": token, "process": this_process()}
@@ -48,15 +53,18 @@ class Claims:
         Raises:
             IncompleteError: Somebody has.
         """
-        for run_id, token in self._tokens.items():
-            # FOR UPDATE makes whoever takes over on PostgreSQL wait; on SQLite there is one writer at a time.
-            query = select(CLAIMS.c.token, CLAIMS.c.process).where(CLAIMS.c.run_id == run_id).with_for_update()
-            found = connection.execute(query).one_or_none()
-            if found is None or found.token != token:
-                host, _, number, *_ = [*found.process.split(), "", "", ""] if found is not None else ["", "", ""]
-                who = f"process {number} on {host}" if number else "another process"
-                message = f"run {run_id} was taken over by {who}"
-                raise IncompleteError(message, "what this one had stored is kept; let the other finish the run")
+        for run_id in sorted(self._tokens):  # in one order, or two processes would lock them crosswise
+            self._check(connection, run_id)
+
+    def _check(self, connection: Connection, run_id: str) -> None:
+        # FOR UPDATE makes whoever takes over on PostgreSQL wait; on SQLite there is one writer at a time.
+        query = select(CLAIMS.c.token, CLAIMS.c.process).where(CLAIMS.c.run_id == run_id).with_for_update()
+        found = connection.execute(query).one_or_none()
+        if found is None or found.token != self._tokens[run_id]:
+            host, _, number, *_ = [*found.process.split(), "", "", ""] if found is not None else ["", "", ""]
+            who = f"process {number} on {host}" if number else "another process"
+            message = f"run {run_id} was taken over by {who}"
+            raise IncompleteError(message, "what this one had stored is kept; let the other finish the run")
 
 
 def abandoned(connection: Connection) -> set[str]:

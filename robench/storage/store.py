@@ -166,7 +166,7 @@ class ResultStore:
         """
         for cell in (*cells, *members):
             refuse_unstorable_cell(cell)
-        with self._write() as connection:
+        with self._write(owning=False) as connection:
             writes.add_request(connection, run)
             # Before the run is locked: whoever fills it now locks its claim first, too.
             self._claims.take(connection, run.id)
@@ -391,9 +391,10 @@ class ResultStore:
             yield connection
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
+    def _write(self, *, owning: bool = True) -> Iterator[Connection]:
         with signals_held(), explained(self._location, self._mendable), connections.writing(self._engine) as connection:
-            self._claims.check(connection)
+            if owning:
+                self._claims.check(connection)
             yield connection
 
     def _images(self, connection: Connection, run_id: str) -> int:

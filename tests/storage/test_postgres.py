@@ -44,7 +44,7 @@ def test_writers_of_the_same_cells_neither_double_them_nor_wait_for_ever(
 ) -> None:
     url, children = postgres.new_database(), [child() for _ in range(PROCESSES)]
     for number, process in enumerate(children):
-        process.tell("write", url, [1, 2, 3] if number % 2 else [3, 2, 1], SHARDS)
+        process.tell("write", url, [1, 2, 3] if number % 2 else [3, 2, 1], SHARDS, 100 * number)
     for process in children:
         said = [process.line()]
         while said[-1] != "done":

@@ -25,6 +25,8 @@ _KILLED = -9
 _SHORTER = 0.95
 """Of the time in which a kill may come, once it came too late."""
 _TRANSACTION_SECONDS = 0.03
+_MANY = 20
+"""Kills of which some must come after the first checkpoint."""
 
 
 def kill_runs(nursery: Nursery, folder: Path, count: int) -> Trial:
@@ -106,7 +108,7 @@ def kill_trainings(nursery: Nursery, folder: Path, count: int) -> Trial:
         trial.expect(again["digest"] == whole["digest"], f"{cache.name}: loads other weights")
         left = [path.name for path in cache.rglob("*") if path.name.endswith((".tmp", "checkpoint.safetensors"))]
         trial.expect(left == [], f"{cache.name}: leaves {left}")
-    trial.expect(resumed > 0 or kills < count, "no training went on from a checkpoint")
+    trial.expect(resumed > 0 or count < _MANY, "no training went on from a checkpoint")
     trial.found = f"{kills} kills in {finished} trainings, {resumed} resumed at a step: weights and losses identical"
     trial.facts = {"kills": kills, "trainings": finished, "resumed": resumed}
     return trial
