@@ -83,7 +83,7 @@ def test_a_plugin_is_shown_with_its_parameters(program: Program) -> None:
     for text in ("robench_plugins.defenses.puvae", 'one of "auto", "compact", "paper", "c", "d"', "latent draw", "0.1"):
         assert text in shown.stdout
     (attack,) = json.loads(program("plugins", "show", "pgd", "--json").stdout)["plugins"]
-    assert (attack["kind"], attack["knowledge"], attack["norms"]) == ("attack", "naive", ["linf"])
+    assert (attack["kind"], attack["knowledge"], attack["norms"]) == ("attack", "naive", ["linf", "l2"])
     assert attack["forms"] == ["run", "sweep"]
     steps = next(item for item in attack["parameters"] if item["name"] == "steps")
     assert (steps["type"], steps["default"]) == ("a whole number", "40")

@@ -26,10 +26,10 @@ def test_only_what_cannot_be_found_is_missing() -> None:
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ({}, 'attack "mine" has no function that attacks; give it run, sweep or minimal'),
-        ({"minimal": print, "sweep": print}, "has another form as well; minimal stands alone"),
-        ({"run": print, "norms": ()}, r"the norms of attack \"mine\" are \(\); name some of linf, l2"),
-        ({"run": print, "norms": ("l1",)}, "name some of linf, l2"),
+        ({}, 'attack "mine" has no form; give one of run, sweep, minimal'),
+        ({"minimal": print, "sweep": print}, "an attack with `minimal` has no other form"),
+        ({"run": print, "norms": ()}, r"norms is \(\); give a tuple of one or more of linf"),
+        ({"run": print, "norms": ("l1",)}, "give a tuple of one or more of linf, l2"),
     ],
 )
 def test_an_attack_that_could_not_run_is_refused(given: dict[str, Any], complaint: str) -> None:

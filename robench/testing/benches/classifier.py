@@ -74,8 +74,9 @@ class ClassifierBench(ModelBench[ClassifierSpec[Any]]):
         Raises:
             PluginError: If they are no float32 tensor of shape (N, K), or not finite.
         """
+        asked = module or self.trained.module  # which may have to be trained first, with gradients
         with torch.no_grad(), judging_precision(self.device):
-            logits: object = (module or self.trained.module)(images)
+            logits: object = asked(images)
         return checked(logits, len(images), self.classes)
 
     def loss(self, module: nn.Module) -> float:

@@ -47,15 +47,6 @@ def loads_the_same_again(bench: DatasetBench) -> None:
             raise PluginError(message, "draw and shuffle with a generator of a fixed seed")
 
 
-def names_every_class_once(bench: DatasetBench) -> None:
-    """Class names differ from each other."""
-    names = bench.spec.classes
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        message = f"these class names occur more than once: {', '.join(twice)}"
-        raise PluginError(message, "name each class in the order of the labels")
-
-
 def minds_offline(bench: DatasetBench) -> None:
     """Offline it does not ask the network; where its files are missing, it raises DataError."""
     from robench.testing.guards import watched
@@ -115,7 +106,6 @@ def prints_nothing(bench: DatasetBench) -> None:
 
 DATASET_CHECKS = checks(
     is_offered,
-    names_every_class_once,
     loads_as_declared,
     keeps_its_splits_apart,
     loads_the_same_again,

@@ -71,7 +71,7 @@ def fits_and_calibrates(bench: DefenseBench) -> None:
 def leaves_images_alone(bench: DefenseBench) -> None:
     """It does not write to the images that it is asked about."""
     images = bench.images(_IMAGES)
-    bench.ask(images)
+    bench.ask(images, deployed=bench.built)
     if not bool((images == bench.images(_IMAGES)).all()):
         message = "it wrote to the images"
         raise PluginError(message, "use no in-place operation on what forward is given")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from robench.api import DataContext, DataError, SplitName
+from robench.api import DataContext, DataError, MissingDataError, SplitName
 from robench_plugins.datasets._cifar import load
 from robench_plugins.datasets._published import CifarDataset, RemoteFile
 
@@ -129,7 +129,7 @@ def test_cached_archive_is_used(context: DataContext, tmp_path: Path) -> None:
 
 
 def test_archive_that_is_nowhere_cannot_be_had_offline(context: DataContext, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"{tmp_path}/cache/tiny/{ARCHIVE} is missing, and downloads are off"):
+    with pytest.raises(MissingDataError, match=f"{tmp_path}/cache/tiny/{ARCHIVE} is missing, and downloads are off"):
         load("test", DATASET, context)
 
 

@@ -6,12 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from robench.api import AttackContext, AttackSpec, NoParameters, SweepContext, hookimpl
-from robench_lying.parameters import WrongDefault
+from robench_lying.parameters import Strength, WrongDefault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from torch import Tensor
+
+PARAMETERS: dict[str, Any] = {"takes-its-defaults": WrongDefault, "constructs-its-presets": Strength}
 
 LIES = (
     "takes-its-defaults",
@@ -57,10 +59,10 @@ def robench_attacks() -> Iterable[AttackSpec[Any]]:
     plain = [
         make(
             name=lie,
-            parameters=WrongDefault if lie == "takes-its-defaults" else NoParameters,
+            parameters=PARAMETERS.get(lie, NoParameters),
             run=partial(attack, lie=lie),
             norms=("linf", "l2") if lie == "stays-in-the-ball-2" else ("linf",),
-            presets={"standard": {"steps": 3}} if lie == "constructs-its-presets" else {},
+            presets={"standard": {"strength": "much"}} if lie == "constructs-its-presets" else {},
         )
         for lie in LIES
     ]

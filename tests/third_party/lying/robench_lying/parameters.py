@@ -1,4 +1,4 @@
-"""Parameters whose default is not what its type says."""
+"""Parameters of liars."""
 
 from __future__ import annotations
 
@@ -8,3 +8,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, kw_only=True)
 class WrongDefault:
     scale: float = "wide"  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strength:
+    strength: float = 1.0
