@@ -42,9 +42,12 @@ def compare(
 
 
 def _print_table(found: "DefenseComparison") -> None:
+    from robench.api.records import NORM_LABELS
     from robench.report.listing import print_listing
 
-    sys.stdout.write(f"run {found.run}: A = {found.first}, B = {found.second}, attack {found.attack}\n")
+    sys.stdout.write(
+        f"run {found.run}: A = {found.first}, B = {found.second}, attack {found.attack}, {NORM_LABELS[found.norm]}\n"
+    )
     if found.knowledge != "adaptive":
         sys.stdout.write(f"{found.knowledge}: {_CAUTION}\n")
     sys.stdout.write("strict robust accuracy: images that are correct when clean and not fooled, on most draws\n\n")

@@ -59,9 +59,13 @@ def replay(
 
 
 def _print_table(found: "Replay") -> None:
+    from robench.api.records import NORM_LABELS
     from robench.report.listing import print_listing
 
-    sys.stdout.write(f"run {found.run}: examples of {found.attack}, as {found.form}, put to {found.defense}\n\n")
+    norm = NORM_LABELS[found.norm]
+    sys.stdout.write(
+        f"run {found.run}: examples of {found.attack}, {norm}, as {found.form}, put to {found.defense}\n\n"
+    )
     headers = ("made against", "eps", "n", "", "correct", "wrong", "rejected", "wrong draws", "alike")
     rows = []
     for row in found.rows:

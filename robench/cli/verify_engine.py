@@ -69,13 +69,15 @@ def verify_engine(
 
 
 def _print_table(comparisons: "list[Comparison]") -> None:
+    from robench.api.records import NORM_LABELS
     from robench.report.listing import print_listing
 
-    headers = ("defense", "attack", "eps", "same pixels", "same outcomes", "foolbox", "float32", "in a run", "")
+    headers = ("defense", "attack", "norm", "eps", "same pixels", "same outcomes", "foolbox", "float32", "in a run", "")
     rows = [
         (
             item.defense,
             item.attack,
+            NORM_LABELS[item.norm],
             item.epsilon,
             f"{100 * item.same_pixels:.3f} %",
             f"{item.same_outcomes} of {item.images}",

@@ -76,6 +76,7 @@ class DefenseComparison:
     Attributes:
         run: Id.
         attack: Name.
+        norm: Of the balls, ``linf`` or ``l2``.
         knowledge: What the attack knows of the defense; less than ``adaptive`` bounds nothing.
         first, second: Names of the defenses.
         rates: Whether their false-positive rates match.
@@ -84,6 +85,7 @@ class DefenseComparison:
 
     run: str
     attack: str
+    norm: str
     knowledge: str
     first: str
     second: str
@@ -105,10 +107,12 @@ def compare_defenses(db: str, first: str, second: str, *, run: str | None, attac
             message = f"{REJECTION} is after rejections, so what it finds is no measure of robustness"
             raise UsageError(message, "compare the defenses under another attack")
         found = compare(*(_evaluated(store, stored, name, attack) for name in (first, second)))
+    cell = next(iter(stored.cells_of(first, attack).values()))
     return DefenseComparison(
         run=stored.run.id,
         attack=attack,
-        knowledge=next(iter(stored.cells_of(first, attack).values())).knowledge,
+        norm=cell.norm,
+        knowledge=cell.knowledge,
         first=first,
         second=second,
         rates=_rates(stored, first, second, found.clean_rejected),

@@ -96,6 +96,7 @@ class Replay:
     Attributes:
         run: Id.
         attack: Name.
+        norm: Of the balls, ``linf`` or ``l2``.
         defense: To which they were put.
         form: ``float`` as they were judged, or ``8-bit`` as an image file would have them.
         unchanged: Whether it has the weights and the threshold of the defense of that name in the run; None if the run
@@ -105,6 +106,7 @@ class Replay:
 
     run: str
     attack: str
+    norm: str
     defense: str
     form: str
     unchanged: bool | None
@@ -173,6 +175,7 @@ def replay(
     return Replay(
         run=stored.run.id,
         attack=attack,
+        norm=recorded[0][0].norm,
         defense=deployed.name,
         form=wanted.form,
         unchanged=_same(facts, prepared) if facts else None,

@@ -35,7 +35,7 @@ class Comparison:
     """One attack on one defense at one epsilon, by the library and by the engine.
 
     Attributes:
-        defense, attack, epsilon: What is compared.
+        defense, attack, norm, epsilon: What is compared.
         images: Number n.
         same_pixels: Share of pixels that differ by no more than 1e-6, engine in float32.
         same_outcomes: Number of images that end alike, engine in float32.
@@ -47,6 +47,7 @@ class Comparison:
 
     defense: str
     attack: str
+    norm: str
     epsilon: str
     images: int
     same_pixels: float
@@ -104,7 +105,7 @@ class _Sides:
     def __init__(self, runner: Runner, prepared: Prepared, exact: Prepared, offer: Offer, request: RunRequest) -> None:
         self._runner, self._prepared, self._exact = runner, prepared, exact
         self._plain, self._native = (Assault(offer=offer, form=form) for form in ("plain", "sweep"))
-        self._positions = range(request.images)
+        self._positions, self._norm = range(request.images), request.norm
 
     def compare(self, epsilon: str) -> Comparison:
         library, theirs = self._outcomes(self._exact, self._plain, epsilon)
@@ -116,6 +117,7 @@ class _Sides:
         return Comparison(
             defense=self._prepared.deployed.name,
             attack=self._plain.name,
+            norm=self._norm,
             epsilon=epsilon,
             images=len(library),
             same_pixels=float(((ours - theirs).abs() <= _SAME_PIXEL).double().mean()),

@@ -99,7 +99,11 @@ def test_plugins_list_shows_built_ins_and_third_parties_alike(program: Program) 
         "toy-noise",
     ):
         assert name in result.stdout
+    assert "through a library that nobody has (needs module_that_nobody_has)" in result.stdout
     entries = json.loads(program("plugins", "list", "--json").stdout)["plugins"]
+    missing = {entry["name"]: entry["missing"] for entry in entries}
+    assert missing["toy-foreign"] == {"module_that_nobody_has": "robench-toys[foreign]"}
+    assert missing["pgd"] == missing["mnist"] == {}
     origins = {entry["name"]: entry["distribution"] for entry in entries}
     assert origins["puvae"] == "robench"
     assert origins["toy-noise"] == "robench-toys"

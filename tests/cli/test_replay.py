@@ -25,7 +25,7 @@ def test_the_same_defense_ends_alike_for_every_image_in_another_process(program:
             assert row["now"] == row["original"]
     shown = program("replay", "--defense", "toy-detect", "--made-against", "toy-detect", "--form", "8-bit")
     assert shown.returncode == 0, shown.stderr
-    assert f"run {run}: examples of fgsm, as 8-bit, put to toy-detect" in shown.stdout
+    assert f"run {run}: examples of fgsm, Linf, as 8-bit, put to toy-detect" in shown.stdout
     assert "of 40" in shown.stdout
 
 

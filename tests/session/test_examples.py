@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from robench.api.records import CLEAN
 from robench.session.examples import examples_folder
@@ -83,10 +83,21 @@ def test_a_file_says_what_it_holds(lab: ToyLab) -> None:
         "defense": "toy-detect",
         "threshold": cell.threshold,
         "attack": "fgsm",
+        "norm": "linf",
         "epsilon": "0.1",
         "seed": 0,
         "robench": "0.1.0",
     }
+
+
+def test_a_file_from_before_there_were_norms_is_of_linf(lab: ToyLab) -> None:
+    summary = lab.run(keep_examples=True, defenses=("none",), attacks=("fgsm",), epsilons="0.1")
+    (cell,) = attacked_cells(lab, summary)
+    (path,) = (lab.folder / "toys.examples").rglob("*.safetensors")
+    with safe_open(path, framework="pt") as file:
+        facts = {key: value for key, value in file.metadata().items() if key != "norm"}
+    save_file(load_file(path), path, metadata=facts)
+    assert kept_positions(lab, cell) == list(range(60))
 
 
 def test_nothing_is_kept_unless_it_is_asked_for(lab: ToyLab) -> None:

@@ -144,7 +144,7 @@ def test_pixels_outside_the_ball_are_an_error(lab: ToyLab) -> None:
     with safe_open(path, framework="pt") as file:
         facts = file.metadata()
     save_file({**tensors, "float": (tensors["float"] + 0.01).clamp(0, 1)}, path, metadata=facts)
-    with pytest.raises(RobenchError, match=r"further than 0\.1 from the original"):
+    with pytest.raises(RobenchError, match=r"further than 0\.1 \(Linf\) from the original"):
         replay(lab, "none")
 
 
