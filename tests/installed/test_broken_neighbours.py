@@ -31,7 +31,7 @@ BROKEN_ATTACKS = {
     "broken-crash": "ZeroDivisionError: this attack always crashes",
     "broken-nan": "values that are not finite",
     "broken-shape": "returned (1, 1, 8, 8)",
-    "broken-original": "moved a pixel",
+    "broken-original": "left the Linf ball",
 }
 NOT_LOADED = {
     "broken-import": "a_module_that_nobody_has",
