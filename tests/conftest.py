@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from robench.config.request import Overrides
 from robench.session import Session
-from tests.postgres_server import PostgresServer, running_server
+from tests.postgres_server import MISSING, PostgresServer, find_binary, running_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,7 +54,9 @@ def _install(target: Path, *names: str) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server; where none is installed, what needs it fails and says what to install."""
+    """A PostgreSQL server. Where none is installed, what needs it skips and says what to install; in CI it fails."""
+    if find_binary("postgres") is None and "REQUIRE_POSTGRESQL" not in os.environ:
+        pytest.skip(MISSING)
     with running_server() as server:
         yield server
 

@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 
 NOBODY = 65534
 START_SECONDS = 60
-MISSING = (
-    "no PostgreSQL server is installed: `apt-get install postgresql`, or leave these tests out with "
-    '`pytest -m "not postgres"`'
-)
+MISSING = "no PostgreSQL server is installed: `apt-get install postgresql`"
 
 
 class PostgresServer:
@@ -98,10 +95,14 @@ def running_server() -> Iterator[PostgresServer]:
         shutil.rmtree(folder)
 
 
-def _binary(name: str) -> str:
+def find_binary(name: str) -> str | None:
     """Find a program of the server; Debian keeps them off the search path, the newest release last."""
     debian = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
-    found = str(debian[-1]) if debian else shutil.which(name)
+    return str(debian[-1]) if debian else shutil.which(name)
+
+
+def _binary(name: str) -> str:
+    found = find_binary(name)
     if found is None:
         raise RuntimeError(MISSING)
     return found
