@@ -107,7 +107,7 @@ def to_eight_bit(attacked: Tensor, originals: Tensor, epsilon: float | Tensor, n
     """
     centres = originals.double()
     radius = torch.as_tensor(epsilon, dtype=torch.float64, device=originals.device).view(-1, 1, 1, 1)
-    reach = radius + BALLS[norm].tolerance(radius, originals[0].numel())
+    reach = radius + BALLS[norm].tolerance(radius, originals.shape[1:].numel())
     return (_round_in_cube if norm == "linf" else _round_in_sphere)(attacked.double(), centres, reach)
 
 
