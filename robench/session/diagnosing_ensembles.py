@@ -224,7 +224,7 @@ class EnsembleDiagnosis:
 
     @cached_property
     def _won_again(self) -> Tried:
-        """The first wins, judged once more; what is not at hand is made again, since the same draws lead to the same."""
+        """The first wins, judged once more; what is not at hand is made again, on the same draws."""
         wins = self._found.first_wins(self._repeated)
         known = [slot for slot in wins if slot in self._examples]
         tried = [
