@@ -6,13 +6,13 @@ import dataclasses
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from robench.analysis import flags
 from robench.api import PluginError, UsageError
 from robench.api.records import ADAPTIVE
 from robench.engine.diagnostics.probe import Probe
+from robench.engine.diagnostics.sightings import Witnessed
 from robench.engine.diagnostics.variants import is_iterative
 from robench.engine.memory import keep_freed_memory
 from robench.errors import RobenchError, describe_exception
@@ -22,12 +22,11 @@ from robench.session.ensembles import ensembles_for
 from robench.session.workbench import Workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from robench.api.records import Cell, Finding, ImageOutcome, Run
     from robench.config.request import RunRequest
     from robench.engine.diagnostics.probe import Slot
-    from robench.engine.diagnostics.sightings import Sightings
     from robench.engine.plan import Assault, Ensemble, Sweep
     from robench.engine.prepare import Prepared
     from robench.engine.progress import Progress
@@ -105,7 +104,7 @@ def diagnose_evaluation(
     store: ResultStore,
     run: Run,
     progress: Progress,
-    sightings: Mapping[tuple[str, str], Sightings] = MappingProxyType({}),
+    witnessed: Witnessed | None = None,
 ) -> tuple[Finding, ...]:
     """Diagnose what a run has stored about one defense, and store the findings.
 
@@ -118,9 +117,10 @@ def diagnose_evaluation(
         store: Where outcomes are and findings go.
         run: The run.
         progress: Told of long work.
-        sightings: Wins that attacks have passed by while the run was filled, by defense and attack.
+        witnessed: What was seen while the run was filled.
     """
-    own = [sweep for sweep in sweeps if sweep.defense == prepared.deployed.name]
+    seen, defense = witnessed or Witnessed(), prepared.deployed.name
+    own = [sweep for sweep in sweeps if sweep.defense == defense]
 
     def known(cells: Iterable[Cell]) -> dict[str, tuple[ImageOutcome, ...]]:
         outcomes = {cell.epsilon: store.outcomes(run.id, cell.key) for cell in cells}
@@ -149,11 +149,13 @@ def diagnose_evaluation(
             rivals=rivals,
             others=_any_of([one for _, one in ensembles]),
             outcomes=outcomes,
-            sightings=sightings.get((prepared.deployed.name, assault.name)),
+            sightings=seen.sightings.get((defense, assault.name)),
         )
         subjects.append((assault.name, outcomes, diagnosis))
     for ensemble, one in ensembles:
-        subjects.append((ensemble.name, one.together, partial(EnsembleDiagnosis, ensemble=ensemble, found=one)))
+        kept = seen.examples.get((defense, ensemble.name), {})
+        together = partial(EnsembleDiagnosis, ensemble=ensemble, found=one, examples=kept)
+        subjects.append((ensemble.name, one.together, together))
     findings = []
     able = any(stored for _, stored, _ in subjects)
     images = min(IMAGES_OF_A_RUN, run.images)

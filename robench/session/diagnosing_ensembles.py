@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,6 +23,8 @@ from robench.session.diagnosing_attacks import BLIND, TRANSFER, randomised, redr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from torch import Tensor
 
     from robench.api.records import Finding, ImageOutcome
     from robench.engine.diagnostics.probe import Probe
@@ -122,10 +125,18 @@ class EnsembleDiagnosis:
         probe: The defense and the images.
         ensemble: The attacks.
         found: What they found, on these images at least.
+        examples: The examples of it that are at hand, each of shape (C, H, W).
     """
 
-    def __init__(self, probe: Probe, ensemble: Ensemble, found: Found) -> None:
-        self._probe, self._ensemble, self._found = probe, ensemble, found
+    def __init__(
+        self,
+        probe: Probe,
+        ensemble: Ensemble,
+        found: Found,
+        *,
+        examples: Mapping[Slot, Tensor] = MappingProxyType({}),
+    ) -> None:
+        self._probe, self._ensemble, self._found, self._examples = probe, ensemble, found, examples
 
     def checks(self) -> dict[str, Callable[[], Finding]]:
         """Return the checks by name, the cheap ones first."""
@@ -213,12 +224,18 @@ class EnsembleDiagnosis:
 
     @cached_property
     def _won_again(self) -> Tried:
-        """The first wins once more: the same draws lead to the same examples, which no store keeps."""
+        """The first wins, judged once more; what is not at hand is made again, on the same draws."""
         wins = self._found.first_wins(self._repeated)
+        known = [slot for slot in wins if slot in self._examples]
         tried = [
-            self._probe.attack(assault, [slot for slot, name in wins.items() if name == assault.name])
+            self._probe.attack(
+                assault, [slot for slot, name in wins.items() if name == assault.name and slot not in known]
+            )
             for assault in self._ensemble.assaults
         ]
+        if known:
+            images = torch.stack([self._examples[slot] for slot in known])
+            tried.append(self._probe.judge(known, images.to(self._probe.device)))
         return Tried(
             slots=tuple(slot for one in tried for slot in one.slots),
             examples=torch.cat([one.examples for one in tried]),

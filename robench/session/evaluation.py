@@ -143,7 +143,7 @@ class _Evaluation:
                     store=store,
                     run=run,
                     progress=self.progress,
-                    sightings=filling.sightings,
+                    witnessed=filling.witnessed,
                 )
 
     def _prepare(self, offer: Offer, classifier: nn.Module) -> Prepared | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from robench.api import PluginError
 from robench.api.records import CLEAN
-from robench.engine.diagnostics.sightings import Sightings
+from robench.engine.diagnostics.sightings import Sightings, Witnessed
 from robench.engine.ensemble import MemberError
 from robench.engine.runner import Runner
 from robench.engine.sweep import run_sweep
@@ -38,7 +38,7 @@ class Filling:
         keeper: Keeps the attacked images, if they are wanted.
 
     Attributes:
-        sightings: Wins that naive attacks have passed by, by defense and attack; of what was attacked just now.
+        witnessed: What was seen of what was attacked just now, for diagnoses.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Filling:
         self._lost: list[Cell] = []
         self._failed: dict[str, str] = {}
         self._tracer = Tracer(bench.device, bench.request.trace)
-        self.sightings: dict[tuple[str, str], Sightings] = {}
+        self.witnessed = Witnessed()
         self._savings = Savings(store, environment, self._tracer.watch)
 
     def fill(self, sweeps: Sequence[Sweep], failures: Mapping[str, str]) -> bool:
@@ -116,7 +116,7 @@ class Filling:
             return
         sightings = None
         if sweep.assault is not None and sweep.assault.form == "sweep" and sweep.assault.keep == "last":
-            sightings = self.sightings.setdefault((sweep.defense, sweep.attack), Sightings())
+            sightings = self.witnessed.sightings.setdefault((sweep.defense, sweep.attack), Sightings())
         with (
             self._bench.attempt(sweep.prepared) as size,
             self._progress.task(f"{sweep.defense}: {_title(sweep)}", total, "outcomes") as task,
@@ -138,6 +138,8 @@ class Filling:
                 found = run_sweep(runner, sweep, positions, epsilons)
                 if self._keeper is not None:
                     self._keeper.keep(sweep, found)
+                if sweep.ensemble is not None:
+                    self.witnessed.keep(sweep.defense, sweep.attack, positions, found.examples)
                 self._savings.add(found.works)
                 self._tracer.batch_done()
                 done += sum(len(found.works[cell.key].outcomes) for cell in sweep.cells if cell.key in found.works)

@@ -15,7 +15,7 @@ from robench.api import AttackSpec, ImageRandom, Verdict
 from robench.engine.data import LoadedSplit
 from robench.engine.deploy import Deployed, freeze
 from robench.engine.diagnostics.probe import Probe
-from robench.engine.diagnostics.sightings import Sightings
+from robench.engine.diagnostics.sightings import Sightings, Witnessed
 from robench.engine.plan import Assault, Ensemble
 from robench.engine.prepare import Offer, Prepared
 from robench.engine.progress import Silent
@@ -342,10 +342,17 @@ def test_silent_success_is_looked_for_where_the_run_has_passed_by_a_win() -> Non
 
 def test_wins_are_found_again_and_rounded() -> None:
     place, attacks = probe(Plain()), ensemble("noise", "transfer", "joint")
-    found = found_by(search(place, attacks, place.positions, attacks.epsilons))
+    work = search(place, attacks, place.positions, attacks.epsilons)
+    found, witnessed = found_by(work), Witnessed()
+    witnessed.keep("toy", "adaptive", place.positions, work.examples)
     diagnosis = EnsembleDiagnosis(place, attacks, found)
     wins = found.first_wins(diagnosis._repeated)
     assert wins
     assert diagnosis._won_again.won == frozenset(wins)
+    kept = witnessed.examples["toy", "adaptive"]
+    again = zip(diagnosis._won_again.slots, diagnosis._won_again.examples, strict=True)
+    assert all(torch.equal(example, kept[slot]) for slot, example in again)
+    at_hand = EnsembleDiagnosis(place, attacks, found, examples=kept)
+    assert at_hand.checks()["rounding"]() == diagnosis.checks()["rounding"]()
     assert diagnosis.checks()["rounding"]().number == f"{len(wins)} of {len(wins)} wins survive"
     assert diagnosis.checks()["restarts"]().number.endswith("by twice the rounds of joint")

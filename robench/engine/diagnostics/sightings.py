@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,12 +10,35 @@ import torch
 from robench.engine.diagnostics.probe import Slot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
 _IMAGES = 100
 """Images of a run that are watched: so many show a silent success that befalls one in thirty."""
+_KEPT = 10
+"""Images of a run of which examples are kept in memory."""
+
+
+@dataclass(frozen=True)
+class Witnessed:
+    """What was seen in passing while a run was filled. A diagnosis does without what is missing, or makes it again.
+
+    Attributes:
+        sightings: Wins that naive attacks passed by, by defense and attack.
+        examples: The examples that count of the first images, by defense and ensemble, each of shape (C, H, W).
+    """
+
+    sightings: dict[tuple[str, str], Sightings] = field(default_factory=dict)
+    examples: dict[tuple[str, str], dict[Slot, Tensor]] = field(default_factory=dict)
+
+    def keep(self, defense: str, ensemble: str, positions: Sequence[int], examples: Mapping[str, Tensor]) -> None:
+        """Keep examples of the first images, by epsilon, each of shape (N, C, H, W)."""
+        kept = self.examples.setdefault((defense, ensemble), {})
+        for epsilon, images in examples.items():
+            for position, image in zip(positions, images, strict=True):
+                if position < _KEPT:
+                    kept[Slot(position=position, epsilon=epsilon)] = image.cpu()
 
 
 class Sightings:
