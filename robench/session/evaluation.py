@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from robench import __version__
 from robench.api import PluginError, UsageError
 from robench.api.records import FAILED_PLUGINS, Run
-from robench.config.request import DEFAULT_DB
 from robench.config.settings import write_value
 from robench.engine.calibration import check_rate
 from robench.engine.digests import canonical_json, module_digest
@@ -29,7 +28,6 @@ from robench.session.examples import Keeper, examples_folder
 from robench.session.filling import Filling, record
 from robench.session.summaries import summarise_stored
 from robench.session.workbench import Workbench
-from robench.storage.location import Location
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
@@ -202,7 +200,10 @@ class _Evaluation:
         )
 
     def _replay(self) -> str:
-        """Return the command that asks for this run wherever benchmarks.toml sets the same rates, and no parameters."""
+        """Return the command that asks for this run wherever benchmarks.toml sets the same rates, and no parameters.
+
+        It names no store: where the outcomes are says nothing of them, and to repeat a run is to make them anew.
+        """
         request, file = self.request, self.request.classifier_file
         words = ["robench", "run", "--dataset", request.dataset, "--classifier", request.classifier]
         if file is not None and file.weights is not None:
@@ -217,7 +218,6 @@ class _Evaluation:
             for key, value in offer.changed.items():
                 words += ["--set", f"{offer.spec.name}.{key}={write_value(value)}"]
         words += ["--worst-case"] if request.worst_case else []
-        words += [] if request.db == DEFAULT_DB else ["--db", Location.parse(request.db).text]  # without password
         return shlex.join(words)
 
     def _describe(self, offer: Offer, prepared: Prepared | None) -> dict[str, object]:

@@ -55,6 +55,8 @@ def explained(location: Location, mendable: type[RobenchError] = StoreError) -> 
         if explanation is None:
             raise
         raise explanation from error
+    except UnicodeDecodeError as error:  # SQLite quotes a damaged definition in what it reports
+        raise _damaged(location, sqlite3.SQLITE_CORRUPT) from error
     except ImportError as error:  # psycopg raises it bare where it finds no libpq
         message = f"{location}: the driver for PostgreSQL is not installed ({error})"
         raise UsageError(message, 'pip install "robench[postgres]"') from error
@@ -81,13 +83,16 @@ def _explain_file(error: sqlite3.Error, location: Location, mendable: type[Roben
     # What the sqlite3 module itself refuses, such as a closed connection, carries no code and is a defect of ours.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _DAMAGED:
-        what, mend = _DAMAGED[code]
-        return StoreError(f"{location} {what}", mend)
+        return _damaged(location, code)
     if code in _MENDABLE:
         what, mend = _MENDABLE[code]
         again = f"{mend}, or {ANOTHER}" if mendable is StoreError else f"{mend}, then repeat the command"
         return mendable(f"{location}: {what} ({error})", again)
     if str(error).startswith(_DAMAGE_WITHOUT_CODE):
-        what, mend = _DAMAGED[sqlite3.SQLITE_CORRUPT]
-        return StoreError(f"{location} {what}", mend)
+        return _damaged(location, sqlite3.SQLITE_CORRUPT)
     return None
+
+
+def _damaged(location: Location, code: int) -> StoreError:
+    what, mend = _DAMAGED[code]
+    return StoreError(f"{location} {what}", mend)

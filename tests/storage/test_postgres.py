@@ -35,7 +35,8 @@ def test_processes_that_open_a_new_database_at_once_all_succeed(
     url, children = postgres.new_database(), [child() for _ in range(PROCESSES)]
     for process in children:
         process.tell("open", url)
-    assert {process.line() for process in children} == {"ok alembic"}
+    said = {process.line() for process in children}
+    assert "ok alembic" in said <= {"ok", "ok alembic"}  # who comes late finds the tables made
 
 
 @pytest.mark.postgres
