@@ -48,6 +48,10 @@ class AcceptedAnswer(nn.Module):
         rejected = (verdict.score > self._target.threshold)[:, None]
         return logits.scatter_add(1, self._labels[:, None], torch.where(rejected, lift, 0.0))
 
+    def select(self, rows: Tensor) -> AcceptedAnswer:
+        """Return the same for some of the images, shape (M,), int64."""
+        return AcceptedAnswer(self._target.select(rows), self._labels[rows]).eval()
+
     @torch.no_grad()
     def fooled(self, images: Tensor) -> Tensor:
         """Say which images, shape (N, C, H, W), are accepted as a wrong class, shape (N,), bool."""

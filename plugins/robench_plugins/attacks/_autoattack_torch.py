@@ -19,7 +19,7 @@ from robench_plugins.attacks._draws_torch import image_draws, image_generators
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from torch import Tensor
+    from torch import Generator, Tensor
 
     from robench.api import AttackContext, NoParameters, Norm
     from robench_plugins.attacks.autoattack import ApgdParameters, SquareParameters, TargetedParameters
@@ -31,8 +31,27 @@ _DLR_CLASSES = 4
 """The targeted loss of APGD-T divides by a difference of the first, third and fourth logit."""
 _SMALLEST_SIDE = 5
 """Square under L2 begins with windows of a fifth of the image."""
+_BATCHED = 4
+"""Dimensions of what is drawn for each image of a batch."""
 _ROUNDING = 1e-6
 """What a distance may be beyond epsilon, and as a share of one above 1: the library projects in float32."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Images that are attacked together.
+
+    Attributes:
+        answer: The defense for these images.
+        images: Shape (M, C, H, W), float32, in [0, 1].
+        labels: Shape (M,), int64: the true classes.
+        generators: Of their draws.
+    """
+
+    answer: AcceptedAnswer
+    images: Tensor
+    labels: Tensor
+    generators: list[Generator]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +59,44 @@ class Part:
     """One attack of the library.
 
     Attributes:
-        library: The library's object.
-        search: ``search(images, labels, turn)`` attacks images, shape (M, C, H, W), and returns what it finds.
+        search: ``search(group, turn)`` attacks and returns what it finds, shape (M, C, H, W).
         turns: How often it is called, each time for the images that still stand.
         alone: Whether it must be given one image at a time, because it mixes what images do.
     """
 
-    library: torchattacks.attack.Attack
-    search: Callable[[Tensor, Tensor, int], Tensor]
+    search: Callable[[Group, int], Tensor]
     turns: int = 1
     alone: bool = False
+
+
+class CommonWindows(torchattacks.Square):  # type: ignore[misc]
+    """Square whose windows are the same for every image, in whatever batch it is.
+
+    The library moves one window for a whole batch, drawn from the global generator. Here that generator begins the same
+    for every batch, and what is drawn for each image, stripes at the start and under L2 signs, is the image's own.
+    """
+
+    def search(self, group: Group) -> Tensor:
+        """Search, and return images of shape (M, C, H, W)."""
+        self._group, self._rows = group, torch.arange(len(group.images), device=group.images.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return self.attack_single_run(group.images, self._rows)[1]  # type: ignore[no-any-return]
+
+    def margin_and_loss(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Ask about some images of the group, whose numbers are handed around instead of their labels."""
+        self.set_model(self._group.answer.select(y))
+        margin, loss = super().margin_and_loss(x, self._group.labels[y])
+        self._rows = y[margin > 0]  # whom the library goes on with
+        return margin, loss
+
+    def random_choice(self, shape: Sequence[int]) -> Tensor:
+        """Draw signs: of images from their own generators, of a window from the common one."""
+        if len(shape) < _BATCHED:
+            return super().random_choice(shape)  # type: ignore[no-any-return]
+        generators = [self._group.generators[row] for row in self._rows.tolist()]
+        draws = torch.stack([torch.rand(tuple(shape[1:]), generator=generator) for generator in generators])
+        return (2 * draws - 1).sign().to(self._rows.device)
 
 
 def apgd(context: AttackContext[ApgdParameters]) -> Tensor:
@@ -99,10 +146,10 @@ def fab_targeted(context: AttackContext[TargetedParameters]) -> Tensor:
 def _apgd(context: AttackContext[Any], steps: int, restarts: int) -> Part:
     library = torchattacks.APGD(**_common(context), steps=steps, loss="ce")
 
-    def search(images: Tensor, labels: Tensor, _turn: int) -> Tensor:
-        return library.attack_single_run(images, labels)[3]  # type: ignore[no-any-return]
+    def search(group: Group, _turn: int) -> Tensor:
+        return _ascend(library, group)
 
-    return Part(library=library, search=search, turns=restarts)
+    return Part(search=search, turns=restarts)
 
 
 def _apgd_targeted(context: AttackContext[Any], steps: int, target_classes: int) -> Part:
@@ -112,40 +159,45 @@ def _apgd_targeted(context: AttackContext[Any], steps: int, target_classes: int)
         raise UsageError(message, "use apgd, fab and square")
     library = torchattacks.APGDT(**_common(context), steps=steps)
 
-    def search(images: Tensor, labels: Tensor, turn: int) -> Tensor:
+    def search(group: Group, turn: int) -> Tensor:
         library.target_class = turn + 2
-        return library.attack_single_run(images, labels)[3]  # type: ignore[no-any-return]
+        return _ascend(library, group)
 
     turns = min(target_classes, context.target.classes - 1)
-    return Part(library=library, search=search, turns=turns, alone=context.budget.norm == "l2")
+    return Part(search=search, turns=turns, alone=context.budget.norm == "l2")
+
+
+def _ascend(library: Any, group: Group) -> Tensor:  # noqa: ANN401
+    """Run APGD or APGD-T from a random start and return the last iterates that won."""
+    library.set_model(group.answer)
+    with image_draws(group.generators, group.images.device):
+        return library.attack_single_run(group.images, group.labels)[3]  # type: ignore[no-any-return]
 
 
 def _fab_targeted(context: AttackContext[Any], steps: int, target_classes: int) -> Part:
     library = torchattacks.FAB(**_common(context), steps=steps, multi_targeted=True)
 
-    def search(images: Tensor, labels: Tensor, turn: int) -> Tensor:
+    def search(group: Group, turn: int) -> Tensor:
+        library.set_model(group.answer)
         library.target_class = turn + 2
-        return library.attack_single_run_targeted(images, labels)  # type: ignore[no-any-return]
+        return library.attack_single_run_targeted(group.images, group.labels)  # type: ignore[no-any-return]
 
-    return Part(library=library, search=search, turns=min(target_classes, context.target.classes - 1))
+    return Part(search=search, turns=min(target_classes, context.target.classes - 1))
 
 
 def _square(context: AttackContext[Any], queries: int) -> Part:
-    """Describe Square, which moves the same window in all images: one image at a time, then.
-
-    The sizes of windows follow the schedule of the paper, made for 10,000 queries, as AutoAttack has it.
-    """
+    """Describe Square. Windows follow the paper's schedule, made for 10,000 queries, as AutoAttack has it."""
     height, width = context.images.shape[2:]
     if height != width or (context.budget.norm == "l2" and height < _SMALLEST_SIDE):
         message = f"square: images have {height} x {width} pixels"
         raise UsageError(message, f"it needs square ones, under l2 of {_SMALLEST_SIDE} x {_SMALLEST_SIDE} at least")
-    library = torchattacks.Square(**_common(context), n_queries=queries, resc_schedule=False)
+    library = CommonWindows(**_common(context), n_queries=queries, resc_schedule=False)
     library.init_hyperparam(context.images)
 
-    def search(images: Tensor, labels: Tensor, _turn: int) -> Tensor:
-        return library.attack_single_run(images, labels)[1]  # type: ignore[no-any-return]
+    def search(group: Group, _turn: int) -> Tensor:
+        return library.search(group)
 
-    return Part(library=library, search=search, alone=True)
+    return Part(search=search)
 
 
 def _common(context: AttackContext[Any]) -> dict[str, Any]:
@@ -176,7 +228,7 @@ class _Arena:
     """A batch under attack by parts, on the defense without its randomness: AutoAttack's standard is made for none."""
 
     def __init__(self, context: AttackContext[Any]) -> None:
-        self._target, self._labels = context.target.calm(), context.labels
+        self._answer, self._labels = AcceptedAnswer(context.target.calm(), context.labels), context.labels
         self._images, self._norm = context.images.clamp(0, 1).contiguous(), context.budget.norm
         self._generators = image_generators(context.random)
 
@@ -187,10 +239,10 @@ class _Arena:
 
     def put(self, part: Part, rows: Tensor, turn: int) -> tuple[Tensor, Tensor, Tensor]:
         """Attack these rows; return images, who is fooled and how far each was moved, all of length len(rows)."""
-        answer, originals = self._answer(rows), self._images[rows]
-        part.library.set_model(answer)
-        with image_draws([self._generators[row] for row in rows.tolist()], originals.device):
-            tried = part.search(originals, self._labels[rows], turn).detach()
+        answer, originals = self._answer.select(rows), self._images[rows]
+        generators = [self._generators[row] for row in rows.tolist()]
+        group = Group(answer=answer, images=originals, labels=self._labels[rows], generators=generators)
+        tried = part.search(group, turn).detach()
         change = (tried - originals).flatten(1)
         distance = change.abs().amax(1) if self._norm == "linf" else change.square().sum(1).sqrt()
         return tried, answer.fooled(tried), distance
@@ -201,11 +253,8 @@ class _Arena:
         FAB leaves out the others by itself, and who they were would be lost.
         """
         while len(rows):
-            fooled = self._answer(rows).fooled(self._images[rows])
+            fooled = self._answer.select(rows).fooled(self._images[rows])
             if not bool(fooled.any()):
                 break
             rows = rows[~fooled]
         return rows
-
-    def _answer(self, rows: Tensor) -> AcceptedAnswer:
-        return AcceptedAnswer(self._target.select(rows), self._labels[rows]).eval()
