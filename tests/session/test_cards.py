@@ -127,6 +127,7 @@ def test_an_attack_that_wants_rejections_bounds_nothing(lab: ToyLab) -> None:
     assert card(summary, "toy-detect").verdict == "nothing is bounded: no attack was after a wrong answer"
 
 
-def test_the_command_that_asks_again_names_a_store_that_is_not_the_default(lab: ToyLab) -> None:
+def test_the_command_that_asks_again_names_no_place_of_this_machine(lab: ToyLab) -> None:
     summary = run(lab, "fgsm", defenses=("none",), epsilons="0.1")
-    assert f"--db {lab.folder / 'toys.db'}" in dict(card(summary, "none").lines)["VERDICT"]
+    assert "replay: robench run --dataset toy-bars" in dict(card(summary, "none").lines)["VERDICT"]
+    assert str(lab.folder) not in summary.run.details
