@@ -205,16 +205,17 @@ class Architecture:
 
 
 def _architecture(name: str, dataset: str) -> Architecture:
+    one_cycle = partial(Recipe, schedule="one-cycle")
     if name == "compact":
-        one_cycle = partial(Recipe, batch_size=128, learning_rate=4e-3, schedule="one-cycle")
+        steep = partial(one_cycle, batch_size=128, learning_rate=4e-3)
         return Architecture(
             build=compact,
             latents=32,
             divergence=standard_divergence,
             weights=(10.0, 1.0, 1.0),
-            recipes={"quick": one_cycle(epochs=3), "paper": one_cycle(epochs=40)},
+            recipes={"quick": steep(epochs=3), "fast": steep(epochs=12), "paper": steep(epochs=40)},
         )
-    fast = partial(Recipe, epochs=4, learning_rate=1e-3, schedule="one-cycle", warmup=0.15)
+    gentle = partial(one_cycle, learning_rate=1e-3, warmup=0.15)
     if name == "c":
         return Architecture(
             build=architecture_c,
@@ -222,7 +223,8 @@ def _architecture(name: str, dataset: str) -> Architecture:
             divergence=paper_divergence,
             weights=(10.0, 0.01, 0.1),
             recipes={
-                "quick": fast(batch_size=128),
+                "quick": gentle(epochs=4, batch_size=128),
+                "fast": gentle(epochs=20, batch_size=128),
                 "paper": Recipe(epochs=350, batch_size=512, source="Wester & Thisted (2020), Table 2"),
             },
         )
@@ -232,7 +234,8 @@ def _architecture(name: str, dataset: str) -> Architecture:
         divergence=paper_divergence,
         weights=(10.0, 0.01, 0.1),
         recipes={
-            "quick": fast(batch_size=256),
+            "quick": gentle(epochs=4, batch_size=256),
+            "fast": gentle(epochs=40, batch_size=256),
             "paper": Recipe(epochs=1024, batch_size=256, source="Wester & Thisted (2020), Table 2"),
         },
     )

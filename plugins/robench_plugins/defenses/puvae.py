@@ -25,7 +25,7 @@ class PuvaeParameters:
     Attributes:
         architecture: ``compact`` trains in two minutes on two cores; ``c`` and ``d`` are those of the paper, which
             ``paper`` chooses between as it did: ``c`` for grey images, ``d`` for colour. ``auto`` takes ``compact``
-            under the profile ``quick``, and what ``paper`` takes under the profile of that name.
+            under the profile ``quick``, and what ``paper`` takes under the profiles ``fast`` and ``paper``.
         error: What ranks the reconstructions and is the rejection score: ``pixel``, the mean over pixels of the root
             mean square over channels, which the authors computed; or ``rmse``, the root mean square over the whole
             image, which their text says.
