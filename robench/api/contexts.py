@@ -49,7 +49,8 @@ class ModelContext(Generic[P]):
         dataset: Name of the data set.
         shape: Channels, height and width of an image.
         classes: Number K of classes.
-        profile: ``quick`` or ``paper``: which architecture and training recipe to use.
+        profile: Which architecture and training recipe to use: ``quick`` trains in minutes on two cores, ``fast`` a
+            full architecture in fewer epochs than published, ``paper`` as published.
         parameters: An instance of the ``parameters`` class of the spec.
         classifier: The trained classifier, frozen, in evaluation mode; None while a classifier itself is built.
     """

@@ -61,7 +61,7 @@ Images = Annotated[int | None, _whole_number("--images", "Number of test images.
 Seed = Annotated[int | None, _whole_number("--seed", "Decides weights, image sample and every random draw.")]
 Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:INDEX.")]
 Profile = Annotated[
-    str | None, typer.Option("--profile", metavar="NAME", help="Architectures and training: quick or paper.")
+    str | None, typer.Option("--profile", metavar="NAME", help="Architectures and training: quick, fast or paper.")
 ]
 Suite = Annotated[str | None, typer.Option("--suite", metavar="NAME", help="Suite of benchmarks.toml.")]
 Config = Annotated[Path | None, path("--config", "FILE", "benchmarks.toml to use; searched upward by default.")]

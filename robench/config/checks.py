@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from robench.api import Effort
 
-PROFILES = ("quick", "paper")
+PROFILES = ("quick", "fast", "paper")
 CALIBRATIONS = ("finite-sample", "paper-grid")
 ENGINES = ("native", "foolbox")
 EFFORTS: tuple[Effort, ...] = ("quick", "standard", "thorough")

@@ -45,7 +45,7 @@ class Choices:
         images: Number of test images, at least 1.
         seed: In [0, 2**63).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:INDEX``.
-        profile: ``quick`` or ``paper``.
+        profile: ``quick``, ``fast`` or ``paper``.
         batch_size: Images, at least 1.
         calibration: ``finite-sample`` or ``paper-grid``.
         false_positive_rate: In (0, 1).

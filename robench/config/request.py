@@ -107,7 +107,7 @@ class RunRequest(PathSettings):
         images: Number of test images, at least 1; there may be fewer.
         seed: In [0, 2**63).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:INDEX``.
-        profile: ``quick`` or ``paper``.
+        profile: ``quick``, ``fast`` or ``paper``.
         batch_size: Images per batch, at least 1; None leaves it to the engine.
         calibration: ``finite-sample`` or ``paper-grid``.
         false_positive_rate: In (0, 1).

@@ -93,7 +93,7 @@ class Settings:
     """What training and calibration depend on beside the specs.
 
     Attributes:
-        profile: ``quick`` or ``paper``.
+        profile: ``quick``, ``fast`` or ``paper``.
         seed: Of training and calibration.
         calibration: ``finite-sample`` or ``paper-grid``.
         false_positive_rate: Share of clean images that a detector may reject, in (0, 1).
@@ -228,6 +228,7 @@ class Workshop:
         trained = self.cache.obtain(
             network,
             self.splits.train,
+            self.splits.validation,
             dataset=self.splits.spec.name,
             seed=self.settings.seed,
             device=self.device,

@@ -55,6 +55,7 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 def train(
     network: Network,
     split: Split,
+    validation: Split,
     *,
     seed: int,
     device: torch.device,
@@ -66,13 +67,15 @@ def train(
     Args:
         network: What to train and how.
         split: Training images and labels.
+        validation: Images and labels whose losses are recorded after each epoch; nothing is chosen by them.
         seed: Decides initial weights, order of images, dropout and noise.
         device: Where to train.
         checkpoint: Written every few seconds; the caller removes it once the result is safe.
         progress: Told of epoch and losses.
 
     Returns:
-        The trained module on the device, and one entry per epoch: its number, seconds and mean losses.
+        The trained module on the device, and one entry per epoch: its number, seconds, mean losses while it trained,
+        and as ``validation_...`` the mean losses of the validation images at its end, without dropout.
 
     Raises:
         RobenchError: If the loss diverges or the checkpoint is damaged.
@@ -80,7 +83,7 @@ def train(
     with isolated_default_generator():
         torch.manual_seed(derive_seed("weights", seed, network.name))
         module = network.build().to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        run = _Training(network, module, split, seed=seed, device=device, checkpoint=checkpoint)
+        run = _Training(network, module, split, validation, seed=seed, device=device, checkpoint=checkpoint)
         if checkpoint.exists():
             run.state = load_checkpoint(checkpoint, module, run.optimizer)
             progress.note(f"{network.name}: going on from step {run.state.step:,} of {run.steps:,}")
@@ -99,6 +102,7 @@ class _Training:
         network: Network,
         module: nn.Module,
         split: Split,
+        validation: Split,
         *,
         seed: int,
         device: torch.device,
@@ -110,6 +114,7 @@ class _Training:
         # Resident on the device: a batch is one gather, with no Python per sample.
         self.images = torch.from_numpy(split.images).to(device)
         self.labels = torch.from_numpy(split.labels).to(device)
+        self.validation = torch.from_numpy(validation.images).to(device), torch.from_numpy(validation.labels).to(device)
         self.steps_per_epoch = math.ceil(len(split) / self.recipe.batch_size)
         self.steps = self.recipe.epochs * self.steps_per_epoch
         self.optimizer = torch.optim.Adam(module.parameters(), lr=self.recipe.learning_rate, fused=True)
@@ -137,6 +142,7 @@ class _Training:
                 task.update(state.step, self._describe())
             if epoch_ends:
                 self._close_epoch()
+                begun = time.monotonic()
             if due or (epoch_ends and state.step == self.steps):
                 save_checkpoint(self.checkpoint, self.module, self.optimizer, state)
                 saved = time.monotonic()
@@ -197,8 +203,27 @@ class _Training:
     def _close_epoch(self) -> None:
         state = self.state
         epoch = state.step // self.steps_per_epoch
-        state.history.append({"epoch": epoch, "seconds": round(state.seconds, 3), **self._means()})
+        validation = {f"validation_{name}": value for name, value in self._validate().items()}
+        state.history.append({"epoch": epoch, "seconds": round(state.seconds, 3), **self._means(), **validation})
         state.sums, state.seconds = {}, 0.0
+
+    def _validate(self) -> dict[str, float]:
+        """Return the mean losses of the validation images, with the same draws after every epoch."""
+        self.module.eval()
+        try:
+            return halving(self._measure, self.together, self.device)
+        finally:
+            self.module.train()
+
+    def _measure(self, together: int) -> dict[str, float]:
+        torch.manual_seed(derive_seed("validation", self.seed, self.network.name))
+        images, labels = self.validation
+        sums = _Sums()
+        for rows in torch.split(torch.arange(len(labels), device=self.device), together):
+            with training_precision(self.device):  # not without gradients: a loss may follow some, as attacks do
+                losses = self.network.loss(self.module, images[rows], labels[rows])
+            sums.add({name: value.detach() for name, value in losses.items()}, len(rows))
+        return {name: value / len(labels) for name, value in sums.take().items()}
 
 
 class _Sums:

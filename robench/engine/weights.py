@@ -69,6 +69,7 @@ class WeightCache:
         self,
         network: Network,
         split: LoadedSplit,
+        validation: LoadedSplit,
         *,
         dataset: str,
         seed: int,
@@ -84,6 +85,7 @@ class WeightCache:
         Args:
             network: What to train and how.
             split: Training images and labels.
+            validation: What its losses are recorded on after each epoch; the weights do not depend on it.
             dataset: Name of the data set.
             seed: Of the training.
             device: Where to train, and where the module is returned.
@@ -123,7 +125,13 @@ class WeightCache:
             begun = time.monotonic()
             with faster_layers(*([] if classifier is None else [classifier])):
                 module, history = train(
-                    network, split, seed=seed, device=device, checkpoint=folder / CHECKPOINT, progress=progress
+                    network,
+                    split,
+                    validation,
+                    seed=seed,
+                    device=device,
+                    checkpoint=folder / CHECKPOINT,
+                    progress=progress,
                 )
             manifest: dict[str, object] = {
                 "key": key,

@@ -27,7 +27,7 @@ class Conformance:
         parameters: Of the plugin, as in benchmarks.toml; the others keep their defaults.
         shape: Channels, height and width of the made-up images; None for one that fits.
         classes: Number of made-up classes.
-        profile: ``quick`` or ``paper``.
+        profile: ``quick``, ``fast`` or ``paper``.
         dataset: Name of an installed data set to take some hundred images of, instead of the made-up task.
     """
 

@@ -20,7 +20,7 @@ class Setting:
         parameters: Of the plugin, as in benchmarks.toml; the others keep their defaults.
         shape: Channels, height and width of the made-up images; the first of ``SHAPES`` that fits if None.
         classes: Number K of made-up classes, at least 2.
-        profile: ``quick`` or ``paper``. Networks are trained for one epoch in any case.
+        profile: ``quick``, ``fast`` or ``paper``. Networks are trained for one epoch in any case.
         dataset: Name of an installed data set to take some hundred images of, instead of the made-up task.
     """
 

@@ -241,10 +241,11 @@ def train_robench(bench: Bench, settings: dict[str, Any]) -> dict[str, Any]:
     network = replace(network, recipe=replace(network.recipe, epochs=1, batch_size=128))
     split = bench.bench.splits.train
     part = replace(split, images=split.images[: settings["images"]], labels=split.labels[: settings["images"]])
+    one = replace(split, images=split.images[:1], labels=split.labels[:1])  # the tutorial validates nothing
 
     def work() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            train(network, part, seed=0, device=bench.device, checkpoint=Path(folder) / "c", progress=Silent())
+            train(network, part, one, seed=0, device=bench.device, checkpoint=Path(folder) / "c", progress=Silent())
 
     return {**asdict(measure(work, bench.device)), "accuracy": {}}
 

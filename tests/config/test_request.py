@@ -255,7 +255,7 @@ def test_plugins_that_failed_to_load_are_remarked_on() -> None:
         ({"device": "cuda:"}, '--device: "cuda:" is not one of'),
         ({"device": "cuda:x"}, '--device: "cuda:x" is not one of'),
         ({"budget": "cheap"}, '--budget: "cheap" is not one of quick, standard, thorough'),
-        ({"profile": "fast"}, '--profile: "fast" is not one of quick, paper'),
+        ({"profile": "swift"}, '--profile: "swift" is not one of quick, fast, paper'),
         ({"epsilons": "0.1,-1"}, '--epsilons: "-1" is not above 0'),
         ({"epsilons": "0.1,1.01"}, "--epsilons: 1.01 is above 1; in Linf epsilons are in (0, 1]"),
         ({"norm": "L2"}, '--norm: "L2" is not one of linf, l2'),

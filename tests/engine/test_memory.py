@@ -90,7 +90,7 @@ def trained(path: Path, limit: int, **changes: Any) -> nn.Module:
 
     path.mkdir()
     plain = network(build=lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2)), loss=loss)
-    module, _ = train(plain, data(), seed=0, device=CPU, checkpoint=path / "checkpoint", progress=Silent())
+    module, _ = train(plain, data(), data(), seed=0, device=CPU, checkpoint=path / "checkpoint", progress=Silent())
     return module
 
 

@@ -62,6 +62,7 @@ def obtain(root: Path, **changes: Any) -> TrainedNetwork:
     values: dict[str, Any] = {
         "network": network(),
         "split": data(),
+        "validation": data(),
         "dataset": "bars",
         "seed": 0,
         "device": CPU,
@@ -92,6 +93,22 @@ def test_the_manifest_says_where_weights_come_from(tmp_path: Path) -> None:
     assert manifest["versions"]["code"] == "abc"
     assert [entry["epoch"] for entry in manifest["history"]] == [1, 2, 3]
     assert all(entry["loss"] > 0 for entry in manifest["history"])
+
+
+def test_the_validation_losses_of_each_epoch_are_those_of_the_network_without_dropout(tmp_path: Path) -> None:
+    trained = obtain(tmp_path, validation=data(5))
+    history = json.loads((trained.folder / MANIFEST).read_text())["history"]
+    held_out = data(5)
+    with torch.no_grad():
+        expected = loss(trained.module.eval(), torch.from_numpy(held_out.images), torch.from_numpy(held_out.labels))
+    assert history[-1]["validation_loss"] == pytest.approx(float(expected["loss"]), rel=2e-2)  # bfloat16
+    assert len({entry["validation_loss"] for entry in history}) == 3
+
+
+def test_what_is_validated_does_not_shape_the_weights(tmp_path: Path) -> None:
+    first, second = obtain(tmp_path / "a"), obtain(tmp_path / "b", validation=data(5))
+    assert module_digest(first.module) == module_digest(second.module)
+    assert first.manifest["key"] == second.manifest["key"]
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,7 @@ def test_networks_trained_around_it_are_kept_apart_by_its_code(tmp_path: Path, u
         .obtain(
             network,
             split,
+            split,
             dataset="x",
             seed=0,
             device=torch.device("cpu"),

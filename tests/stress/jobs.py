@@ -107,6 +107,7 @@ def train(say: Say, cache: str) -> None:
         trained = WeightCache(Path(cache)).obtain(
             _network(),
             _bars(),
+            _bars(),
             dataset="bars",
             seed=0,
             device=torch.device("cpu"),

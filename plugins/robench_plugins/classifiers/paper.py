@@ -25,6 +25,7 @@ def _network_a(context: ModelContext[NoParameters]) -> Network:
         raise UsageError(message, "use --classifier paper-b")
     recipes = {
         "quick": Recipe(epochs=2, batch_size=128, learning_rate=2e-3, schedule="one-cycle"),
+        "fast": Recipe(epochs=10, batch_size=128, learning_rate=2e-3, schedule="one-cycle"),
         "paper": Recipe(epochs=_PAPER_EPOCHS_A.get(context.dataset, 64), batch_size=128, source=_TABLE_1),
     }
     return Network(
@@ -41,6 +42,7 @@ def _network_b(context: ModelContext[NoParameters]) -> Network:
 
     recipes = {
         "quick": Recipe(epochs=2, batch_size=128, learning_rate=1e-3, schedule="one-cycle"),
+        "fast": Recipe(epochs=15, batch_size=128, learning_rate=1e-3, schedule="one-cycle"),
         "paper": Recipe(epochs=350, batch_size=64, source=_TABLE_1),
     }
     return Network(

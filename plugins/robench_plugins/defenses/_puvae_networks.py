@@ -62,33 +62,48 @@ def compact(shape: tuple[int, int, int], classes: int, latent: int) -> Condition
     )
 
 
-def architecture_c(shape: tuple[int, int, int], classes: int, latent: int) -> ConditionalVae:
-    """Build architecture C for 28 x 28 grey images: 27.84 M parameters with 32 latents."""
+def architecture_c(
+    shape: tuple[int, int, int], classes: int, latent: int, *, start: int = 1, late_label: bool = False
+) -> ConditionalVae:
+    """Build architecture C for 28 x 28 grey images: 27.84 M parameters with 32 latents.
+
+    Args:
+        shape: Of an image: (1, 28, 28).
+        classes: Number K.
+        latent: Number Z.
+        start: Side of the first map of the decoder, whose 512 features the paper does not arrange: 1 or 4.
+        late_label: Whether the class enters the encoder's second dense layer instead of its first.
+    """
     if shape != (1, 28, 28):
         message = f"PuVAE architecture c takes images of shape (1, 28, 28), not {shape}"
         raise UsageError(message, "use architecture d or compact")
     dilated = partial(nn.Conv2d, kernel_size=7, dilation=2, padding=6)
+    convolutions = nn.Sequential(
+        dilated(1, 32),
+        nn.ReLU(),
+        dilated(32, 32),
+        nn.ReLU(),
+        dilated(32, 32),
+        nn.ReLU(),
+        nn.Flatten(),
+    )
+    features = 32 * 28 * 28
+    if late_label:
+        convolutions.extend([nn.Linear(features, 1024), nn.ReLU()])
+    channels = 512 // start**2
     return ConditionalVae(
         classes=classes,
-        convolutions=nn.Sequential(
-            dilated(1, 32),
-            nn.ReLU(),
-            dilated(32, 32),
-            nn.ReLU(),
-            dilated(32, 32),
-            nn.ReLU(),
-            nn.Flatten(),
-        ),
-        features=32 * 28 * 28,
+        convolutions=convolutions,
+        features=1024 if late_label else features,
         hidden=1024,
-        deeper=nn.Sequential(nn.Linear(1024, 1024), nn.ReLU()),
+        deeper=nn.Identity() if late_label else nn.Sequential(nn.Linear(1024, 1024), nn.ReLU()),
         mean=nn.Sequential(nn.Linear(1024, latent), nn.ReLU()),
         spread=nn.Linear(1024, latent),
         generator=nn.Sequential(
             nn.Linear(latent + classes, 512),
             nn.ReLU(),
-            nn.Unflatten(1, (512, 1, 1)),
-            nn.ConvTranspose2d(512, 32, 7, stride=2),
+            nn.Unflatten(1, (channels, start, start)),
+            nn.ConvTranspose2d(channels, 32, 7, stride=2, padding=start - 1),  # to 7 x 7 from 1 x 1 and from 4 x 4
             nn.ReLU(),
             nn.ConvTranspose2d(32, 32, 7, stride=2, padding=3, output_padding=1),
             nn.ReLU(),
@@ -98,6 +113,14 @@ def architecture_c(shape: tuple[int, int, int], classes: int, latent: int) -> Co
         ),
         softplus=True,
     )
+
+
+BUILDS_C: Mapping[str, Callable[[tuple[int, int, int], int, int], ConditionalVae]] = {
+    "c": architecture_c,
+    "c-4x4": partial(architecture_c, start=4),
+    "c-late-label": partial(architecture_c, late_label=True),
+}
+"""Architecture C, and what else its table could mean."""
 
 
 def architecture_d(shape: tuple[int, int, int], classes: int, latent: int) -> ConditionalVae:
@@ -205,24 +228,26 @@ class Architecture:
 
 
 def _architecture(name: str, dataset: str) -> Architecture:
+    one_cycle = partial(Recipe, schedule="one-cycle")
     if name == "compact":
-        one_cycle = partial(Recipe, batch_size=128, learning_rate=4e-3, schedule="one-cycle")
+        steep = partial(one_cycle, batch_size=128, learning_rate=4e-3)
         return Architecture(
             build=compact,
             latents=32,
             divergence=standard_divergence,
             weights=(10.0, 1.0, 1.0),
-            recipes={"quick": one_cycle(epochs=3), "paper": one_cycle(epochs=40)},
+            recipes={"quick": steep(epochs=3), "fast": steep(epochs=12), "paper": steep(epochs=40)},
         )
-    fast = partial(Recipe, epochs=4, learning_rate=1e-3, schedule="one-cycle", warmup=0.15)
-    if name == "c":
+    gentle = partial(one_cycle, learning_rate=1e-3, warmup=0.15)
+    if name in BUILDS_C:
         return Architecture(
-            build=architecture_c,
+            build=BUILDS_C[name],
             latents=128 if dataset == "fashion-mnist" else 32,
             divergence=paper_divergence,
             weights=(10.0, 0.01, 0.1),
             recipes={
-                "quick": fast(batch_size=128),
+                "quick": gentle(epochs=4, batch_size=128),
+                "fast": gentle(epochs=20, batch_size=128),
                 "paper": Recipe(epochs=350, batch_size=512, source="Wester & Thisted (2020), Table 2"),
             },
         )
@@ -232,7 +257,8 @@ def _architecture(name: str, dataset: str) -> Architecture:
         divergence=paper_divergence,
         weights=(10.0, 0.01, 0.1),
         recipes={
-            "quick": fast(batch_size=256),
+            "quick": gentle(epochs=4, batch_size=256),
+            "fast": gentle(epochs=40, batch_size=256),
             "paper": Recipe(epochs=1024, batch_size=256, source="Wester & Thisted (2020), Table 2"),
         },
     )
@@ -242,7 +268,7 @@ def describe_network(name: str, context: ModelContext[P]) -> Network:
     """Describe the network to train.
 
     Args:
-        name: ``compact``, ``c`` or ``d``.
+        name: ``compact``, ``d`` or one of ``BUILDS_C``.
         context: What it is built for.
     """
     architecture = _architecture(name, context.dataset)

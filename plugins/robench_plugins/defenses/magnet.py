@@ -19,6 +19,7 @@ def _networks(context: ModelContext[NoParameters]) -> list[Network]:
 
     recipes = {
         "quick": Recipe(epochs=4, batch_size=256, learning_rate=2e-2, schedule="one-cycle"),
+        "fast": Recipe(epochs=15, batch_size=256, learning_rate=2e-2, schedule="one-cycle"),
         "paper": Recipe(epochs=100, batch_size=256, source="Meng & Chen (2017), section 5.2"),
     }
     grey = context.shape[0] == 1

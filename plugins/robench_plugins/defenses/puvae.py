@@ -25,7 +25,9 @@ class PuvaeParameters:
     Attributes:
         architecture: ``compact`` trains in two minutes on two cores; ``c`` and ``d`` are those of the paper, which
             ``paper`` chooses between as it did: ``c`` for grey images, ``d`` for colour. ``auto`` takes ``compact``
-            under the profile ``quick``, and what ``paper`` takes under the profile of that name.
+            under the profile ``quick``, and what ``paper`` takes under the profiles ``fast`` and ``paper``.
+            ``c-4x4`` and ``c-late-label`` are ``c`` where its table leaves a choice: the decoder's 512 features as
+            4 x 4 maps, not as 1 x 1; the class beside the encoder's hidden layer, not beside its features.
         error: What ranks the reconstructions and is the rejection score: ``pixel``, the mean over pixels of the root
             mean square over channels, which the authors computed; or ``rmse``, the root mean square over the whole
             image, which their text says.
@@ -33,7 +35,7 @@ class PuvaeParameters:
             used 0.1; 0 makes the defense deterministic.
     """
 
-    architecture: Literal["auto", "compact", "paper", "c", "d"] = "auto"
+    architecture: Literal["auto", "compact", "paper", "c", "c-4x4", "c-late-label", "d"] = "auto"
     error: Literal["pixel", "rmse"] = "pixel"
     latent_noise: float = 0.1
 

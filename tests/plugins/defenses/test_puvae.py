@@ -11,6 +11,7 @@ from robench.engine.deploy import freeze
 from robench.engine.seeding import ImageStreams
 from robench_plugins.classifiers._paper_torch import ClassifierA, ClassifierB
 from robench_plugins.defenses._puvae_networks import (
+    BUILDS_C,
     architecture_c,
     architecture_d,
     compact,
@@ -31,7 +32,7 @@ def purifier(kind: str, error: str, latent_noise: float) -> tuple[Purifier, Tens
     torch.manual_seed(0)
     shape = (3, 32, 32) if kind == "d" else (1, 28, 28)
     classifier = ClassifierB(shape, 10) if kind == "d" else ClassifierA(10)
-    vae = {"compact": compact, "c": architecture_c, "d": architecture_d}[kind](shape, 10, 16)
+    vae = {"compact": compact, **BUILDS_C, "d": architecture_d}[kind](shape, 10, 16)
     with torch.no_grad():
         for parameter in vae.generator.parameters():
             parameter.mul_(2)
@@ -62,7 +63,7 @@ def ten_passes(module: Purifier, images: Tensor, noise: Tensor) -> tuple[Tensor,
 
 
 @pytest.mark.parametrize("error", ["pixel", "rmse"])
-@pytest.mark.parametrize("kind", ["compact", "c", "d"])
+@pytest.mark.parametrize("kind", ["compact", *BUILDS_C, "d"])
 def test_the_shared_form_equals_ten_passes_in_answers_and_gradients(kind: str, error: str) -> None:
     module, images = purifier(kind, error, latent_noise=0.1)
     noise = 0.1 * ImageStreams(range(3), CPU, "test").normal(10, 16)
@@ -106,6 +107,11 @@ def test_the_architectures_have_the_parameters_of_the_paper() -> None:
     assert round(parameters(ClassifierB((3, 32, 32), 10)) / 1e6, 2) == 34.06
     assert round(parameters(architecture_c((1, 28, 28), 10, 32)) / 1e6, 2) == 27.84
     assert round(parameters(architecture_c((1, 28, 28), 10, 128)) / 1e6, 2) == 28.09
+    fewer = parameters(architecture_c((1, 28, 28), 10, 32)) - parameters(architecture_c((1, 28, 28), 10, 32, start=4))
+    assert fewer == (512 - 32) * 32 * 49
+    assert parameters(architecture_c((1, 28, 28), 10, 32, late_label=True)) == parameters(
+        architecture_c((1, 28, 28), 10, 32)
+    )
     assert round(parameters(architecture_d((3, 32, 32), 10, 1024)) / 1e6, 2) == 45.15
     assert round(parameters(compact((1, 28, 28), 10, 32)) / 1e6, 1) == 3.4
 
