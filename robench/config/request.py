@@ -118,6 +118,7 @@ class RunRequest(PathSettings):
         norm: Of the balls whose radii the epsilons are.
         trace: Folder for a trace of the run, if one is wanted.
         keep_examples: Whether to write the attacked images beside the store.
+        suite: The suite of benchmarks.toml that was asked for, if any.
         parameters: Values by name of the plugin, for those that this run uses; types are checked by
             ``build_parameters``.
         parameter_places: What messages call those that ``[parameters.NAME]`` does not decide, by plugin, then by key.
@@ -146,6 +147,7 @@ class RunRequest(PathSettings):
     norm: Norm
     trace: Path | None
     keep_examples: bool
+    suite: str | None
     parameters: Mapping[str, Mapping[str, object]]
     parameter_places: Mapping[str, Mapping[str, str]]
     settings: Mapping[str, Mapping[str, object]]
@@ -254,6 +256,7 @@ def resolve_run(
         norm=norm,
         trace=overrides.trace,
         keep_examples=overrides.keep_examples,
+        suite=overrides.suite,
         parameters=MappingProxyType({name: values for name, (values, _) in tables.items() if name in used}),
         parameter_places=MappingProxyType({name: places for name, (_, places) in tables.items() if places}),
         settings=settings,

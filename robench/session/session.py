@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from robench.analysis.published import PublishedComparison
     from robench.api.records import Run, RunSummary
     from robench.config.file import Config
     from robench.config.request import Overrides, PathSettings, RunRequest
@@ -148,21 +149,36 @@ class Session:
 
         return train_networks(request, self.catalog, self._listener(), retrain=retrain)
 
-    def summary(self, db: str, run: str | None = None) -> RunSummary:
+    def summary(self, db: str, run: str | None = None, suite: str | None = None) -> RunSummary:
         """Summarise a stored run.
 
         Args:
             db: Path or URL of the store.
             run: Beginning of the run's id; None for the newest.
+            suite: Name of the suite that it must be of; None for any run.
 
         Raises:
             RobenchError: If there is no such store or run.
         """
-        from robench.session.summaries import summarise_stored
+        from robench.session.summaries import find_run, summarise_stored
         from robench.storage.store import ResultStore
 
         with ResultStore.open(db, create=False) as store:
-            return summarise_stored(store, store.find_run(run))
+            return summarise_stored(store, find_run(store, run, suite))
+
+    def compare_published(self, summary: RunSummary, reference: str) -> PublishedComparison:
+        """Put a run beside published figures.
+
+        Args:
+            summary: Of the run.
+            reference: ``paper``, or the path of a CSV file.
+
+        Raises:
+            UsageError: If there is no such reference, or it is malformed, or has no figures of the run's data set.
+        """
+        from robench.session.references import compare_with
+
+        return compare_with(summary, reference)
 
     def runs(self, db: str) -> tuple[Run, ...]:
         """List all stored runs, newest first.
