@@ -4,94 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 from robench.analysis.intervals import wilson
-from robench.analysis.traits import Measured, paper_traits
+from robench.analysis.traits import paper_traits
+from robench.api.published import ComparedFigure, Measured, Published, PublishedComparison, Quantity
 from robench.api.records import CLEAN
 from robench.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from robench.analysis.traits import Key, Trait
+    from robench.analysis.traits import Key
+    from robench.api.published import Verdict
     from robench.api.records import RunSummary
 
-Quantity = Literal["accuracy", "worst accuracy", "worst epsilon", "adversarial proportion", "threshold"]
-Verdict = Literal["within", "within error", "outside", "not judged"]
 
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 PAPER = "paper"
 """Name of the packaged reference: Wester & Thisted (2020)."""
 COLUMNS = ("dataset", "defense", "attack", "epsilon", "quantity", "value", "low", "high", "source")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Published:
-    """One published figure.
-
-    Attributes:
-        dataset, defense, attack: Names as robench has them; the attack is ``clean`` without one.
-        epsilon: Normalised decimal text; empty where the figure is of a whole sweep, or of clean images.
-        quantity: ``accuracy`` (robust accuracy; of clean images strict), ``worst accuracy`` and ``worst epsilon`` of a
-            sweep, ``adversarial proportion`` (share rejected), or the detector's ``threshold``.
-        value: Shares are in [0, 1].
-        low, high: Where a faithful reproduction should land; None where nobody said.
-        source: Table or figure.
-    """
-
-    dataset: str
-    defense: str
-    attack: str
-    epsilon: str
-    quantity: Quantity
-    value: float
-    low: float | None
-    high: float | None
-    source: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComparedFigure:
-    """A published figure and its counterpart.
-
-    Attributes:
-        verdict: ``within`` what is expected; ``within error`` if only the interval reaches there; else ``outside``.
-    """
-
-    published: Published
-    measured: Measured
-    verdict: Verdict
-
-    @property
-    def difference(self) -> float:
-        """Measured minus published."""
-        return self.measured.value - self.published.value
-
-
-@dataclass(frozen=True, kw_only=True)
-class PublishedComparison:
-    """A run beside published figures.
-
-    Attributes:
-        reference: What the figures are of.
-        run: Id.
-        dataset: Name.
-        figures: Those with a counterpart in the run, in the order of the reference.
-        unmatched: Number of figures of this data set without one.
-        deviations: What the run does differently from the reference, in words.
-        traits: Shapes of the curves; empty for a reference that makes no such claims.
-    """
-
-    reference: str
-    run: str
-    dataset: str
-    figures: tuple[ComparedFigure, ...]
-    unmatched: int
-    deviations: tuple[str, ...]
-    traits: tuple[Trait, ...]
 
 
 def read_published(text: str, where: str) -> tuple[Published, ...]:

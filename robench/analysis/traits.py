@@ -8,38 +8,16 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from robench.api.published import Trait
 from robench.api.records import CLEAN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from robench.api.published import Measured
+
 Key = tuple[str, str, str, str]
 """Defense, attack, epsilon and quantity."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """The counterpart of a published figure: its value, its Wilson interval at 95 % where it has one, and n."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trait:
-    """What the shape of the curves should be.
-
-    Attributes:
-        claim: In words.
-        holds: None where the run, or the claim, does not allow to say.
-        found: What was found.
-    """
-
-    claim: str
-    holds: bool | None
-    found: str
 
 
 _NEAR, _ABOVE, _RISE, _GAIN = (-0.03, 0.03), (-0.01, 0.08), 0.01, 0.04

@@ -10,7 +10,7 @@ from robench.cli.context import open_session, print_report, stdout_console
 from robench.errors import UsageError
 
 if TYPE_CHECKING:
-    from robench.analysis.published import PublishedComparison
+    from robench.api.published import PublishedComparison
 
 
 def report(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from robench.analysis.published import ComparedFigure, PublishedComparison, Quantity
+    from robench.api.published import ComparedFigure, PublishedComparison, Quantity
 
 HEADER = ("figure", "published", "this run", "difference", "expected", "verdict", "source")
 _SHARES = ("accuracy", "worst accuracy", "adversarial proportion")

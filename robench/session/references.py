@@ -13,7 +13,7 @@ from robench.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from robench.analysis.published import PublishedComparison
+    from robench.api.published import PublishedComparison
     from robench.api.records import RunSummary
 
 _RATES = MappingProxyType({"mnist": 0.001, "fashion-mnist": 0.01, "cifar10": 0.03})

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from robench.analysis.published import PublishedComparison
+    from robench.api.published import PublishedComparison
     from robench.api.records import Run, RunSummary
     from robench.config.file import Config
     from robench.config.request import Overrides, PathSettings, RunRequest

@@ -13,7 +13,7 @@ from robench.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from robench.analysis.published import Published, PublishedComparison
+    from robench.api.published import Published, PublishedComparison
     from robench.api.records import Run, RunSummary
     from tests.analysis.conftest import CountsFactory
 

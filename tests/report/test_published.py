@@ -11,7 +11,7 @@ from robench.analysis.published import compare_published, read_published
 from robench.report.published import PUBLISHED_FORMATS, print_published
 
 if TYPE_CHECKING:
-    from robench.analysis.published import PublishedComparison
+    from robench.api.published import PublishedComparison
     from robench.api.records import RunSummary
     from tests.report.conftest import ConsoleFactory
 
