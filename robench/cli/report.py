@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robench.cli import options
-from robench.cli.context import open_session, print_report, stdout_console
+from robench.cli.context import open_session, print_report, print_variants, stdout_console
 from robench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,8 +40,11 @@ def report(
         message = f"--json and --format {form} ask for two formats"
         raise UsageError(message, "leave one of them out")
     session = open_session()
-    summary = session.summary(session.paths(db=db).db, run, suite)
-    chosen = "json" if json else form or "table"
+    chosen, store = "json" if json else form or "table", session.paths(db=db).db
+    if suite is not None and run is None and against is None and (variants := session.variants(store, suite)):
+        print_variants(suite, variants, chosen)
+        return
+    summary = session.summary(store, run, suite)
     if against is None:
         print_report(summary, chosen)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,40 @@ class Session:
         known["attack"] = (*known["attack"], ADAPTIVE)
         return resolve_run(config, overrides, self._environ, known, self.catalog.remark(), attacking=attacking)
 
+    def resolve_variants(self, overrides: Overrides, *, attacking: bool = True) -> dict[str | None, RunRequest]:
+        """Do as ``resolve`` for every variant of a suite that has some, unless the overrides name one.
+
+        Returns:
+            By name of the variant, in the order of the file; None is the only key where there are none.
+
+        Raises:
+            UsageError: If a value is invalid or missing, or a name is unknown.
+        """
+        from robench.config.file import load_config
+        from robench.config.location import find_config
+
+        config = load_config(find_config(self._config, self._environ, self._cwd))
+        names = () if overrides.variant is not None else tuple(config.variants.get(overrides.suite or "", ()))
+        chosen = names or (overrides.variant,)
+        return {
+            name: self.resolve(dataclasses.replace(overrides, variant=name), attacking=attacking) for name in chosen
+        }
+
+    def variants(self, db: str, suite: str) -> dict[str, RunSummary]:
+        """Summarise the newest run of each variant of a suite.
+
+        Returns:
+            By name of the variant, in the order of the runs; empty if no stored run is of a variant of it.
+
+        Raises:
+            RobenchError: If there is no such store.
+        """
+        from robench.session.summaries import summarise_variants
+        from robench.storage.store import ResultStore
+
+        with ResultStore.open(db, create=False) as store:
+            return summarise_variants(store, suite)
+
     def _mention_strangers(self, config: Config) -> None:
         """Say which variables and which tables of benchmarks.toml mean nothing here: misspelt, they have no effect."""
         from robench.config.environment import strangers
@@ -93,6 +128,11 @@ class Session:
             (("parameters",), config.parameters, settable),
             (("datasets",), config.datasets, known["dataset"]),
             *((("suites", name, "parameters"), own, settable) for name, own in config.suite_parameters.items()),
+            *(
+                (("suites", suite, "variants", name), own, settable)
+                for suite, variants in config.variants.items()
+                for name, own in variants.items()
+            ),
         ):
             for name in sorted(set(found) - set(names)):
                 place = config.place(*keys, name)

@@ -36,3 +36,14 @@ def find_run(store: ResultStore, prefix: str | None, suite: str | None) -> Run:
     what = "the store has no run" if prefix is None else f"run {found.id} is not one"
     message = f"{what} of the suite {suite}"
     raise UsageError(message, f"start one with robench run --suite {suite}; robench runs list shows what there is")
+
+
+def summarise_variants(store: ResultStore, suite: str) -> dict[str, RunSummary]:
+    """Summarise the newest run of each variant of a suite, oldest of them first."""
+    newest: dict[str, Run] = {}
+    for run in store.runs():
+        details = parse_details(run)
+        variant = details.get("variant")
+        if details.get("suite") == suite and isinstance(variant, str):
+            newest.setdefault(variant, run)
+    return {name: summarise_stored(store, newest[name]) for name in reversed(newest)}

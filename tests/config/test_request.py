@@ -75,6 +75,7 @@ def test_the_packaged_file_alone_gives_the_default_run() -> None:
         trace=None,
         keep_examples=False,
         suite=None,
+        variant=None,
         parameters={},
         parameter_places={},
         settings={},
