@@ -1,5 +1,6 @@
 """``robench report``."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -14,8 +15,11 @@ def report(
         str | None, typer.Option("--run", metavar="ID", help="Beginning of a run's id (default: the newest).")
     ] = None,
     form: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="table (default), json, csv or markdown.")
+        str | None, typer.Option("--format", metavar="NAME", help="table (default), json, csv, markdown or latex.")
     ] = None,
+    proportion: Annotated[
+        bool, typer.Option("--proportion", help="With --format latex: the share rejected, too, in rows of its own.")
+    ] = False,
     json: options.Json = False,
     db: options.Db = None,
 ) -> None:
@@ -28,5 +32,14 @@ def report(
     if json and form not in {None, "json"}:
         message = f"--json and --format {form} ask for two formats"
         raise UsageError(message, "leave one of them out")
+    if proportion and form != "latex":
+        message = "--proportion: only tables of --format latex leave the share rejected out"
+        raise UsageError(message, "leave it out, or add --format latex")
     session = open_session()
-    print_report(session.summary(session.paths(db=db).db, run), "json" if json else form or "table")
+    summary = session.summary(session.paths(db=db).db, run)
+    if proportion:
+        from robench.report.latex import to_latex
+
+        sys.stdout.write(to_latex(summary, proportion=True))
+        return
+    print_report(summary, "json" if json else form or "table")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from robench.errors import UsageError
 from robench.report.csv_format import to_csv
 from robench.report.json_format import to_json
+from robench.report.latex import to_latex
 from robench.report.markdown import to_markdown
 from robench.report.terminal import to_text
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from robench.api.records import RunSummary
 
 FORMATS: Mapping[str, Callable[[RunSummary], str]] = MappingProxyType(
-    {"table": to_text, "json": to_json, "csv": to_csv, "markdown": to_markdown}
+    {"table": to_text, "json": to_json, "csv": to_csv, "markdown": to_markdown, "latex": to_latex}
 )
 
 

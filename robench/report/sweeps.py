@@ -66,6 +66,11 @@ def list_sweeps(summary: RunSummary) -> tuple[Sweep, ...]:
     )
 
 
+def count_outcomes(summary: RunSummary) -> int:
+    """Return how many outcomes a run has, of those planned."""
+    return sum(row.n for row in summary.clean) + sum(row.n for row in summary.results)
+
+
 def pick(epsilons: Sequence[str], most: int = MOST_EPSILONS) -> tuple[str, ...]:
     """Return as many epsilons as a table bears, evenly spaced, the largest among them."""
     count = min(len(epsilons), most)

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from robench.api.records import CLEAN, COMPOSITES, NORM_LABELS
 from robench.report.provenance import failed_plugin_lines, one_line, provenance_lines
-from robench.report.sweeps import MOST_EPSILONS, list_sweeps, meanings, pick, rejecting_defenses, short_verdict
+from robench.report.sweeps import (
+    MOST_EPSILONS,
+    count_outcomes,
+    list_sweeps,
+    meanings,
+    pick,
+    rejecting_defenses,
+    short_verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,9 +115,8 @@ def _title(summary: RunSummary) -> str:
 def _warnings(summary: RunSummary) -> Iterator[str]:
     if summary.complete:
         return
-    done = sum(row.n for row in summary.clean) + sum(row.n for row in summary.results)
     ending = f"failed cells: {len(summary.failures)}, see below" if summary.failures else "the same command resumes"
-    yield f"INCOMPLETE: {done:,} of {summary.planned:,} outcomes; {ending}"
+    yield f"INCOMPLETE: {count_outcomes(summary):,} of {summary.planned:,} outcomes; {ending}"
 
 
 def _rows(summary: RunSummary) -> Iterator[tuple[Cell, ...]]:

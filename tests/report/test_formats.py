@@ -129,7 +129,7 @@ def test_every_format_ends_with_one_line_feed(small: RunSummary, name: str) -> N
 
 
 def test_unknown_format_is_refused_with_the_choices(small: RunSummary) -> None:
-    with pytest.raises(UsageError, match='"xml"; choose one of table, json, csv, markdown'):
+    with pytest.raises(UsageError, match='"xml"; choose one of table, json, csv, markdown, latex'):
         render(small, "xml")
 
 

@@ -109,13 +109,12 @@ def test_terminal_draws_thirty_epsilons_as_a_curve_and_hides_no_dip(
     assert len(text.getvalue().splitlines()) <= 60
 
 
-@pytest.mark.parametrize("environ", [{"TERM": "dumb"}, {"NARROW": "1"}])
+@pytest.mark.parametrize(("kind", "width"), [("dumb", 120), ("xterm", 30)])
 def test_terminal_that_cannot_draw_gets_numbers_only(
-    thirty: RunSummary, monkeypatch: pytest.MonkeyPatch, make_console: ConsoleFactory, environ: dict[str, str]
+    thirty: RunSummary, make_console: ConsoleFactory, monkeypatch: pytest.MonkeyPatch, kind: str, width: int
 ) -> None:
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    console, text = make_console(30 if "NARROW" in environ else 120)
+    console, text = make_console(width)
+    monkeypatch.setenv("TERM", kind)
 
     print_summary(thirty, console)
 
@@ -140,6 +139,7 @@ def test_pipe_gets_no_curves(thirty: RunSummary) -> None:
 
 def test_no_color_leaves_no_colour_and_all_curves(thirty: RunSummary, monkeypatch: pytest.MonkeyPatch) -> None:
     incomplete = dataclasses.replace(thirty, complete=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("NO_COLOR", "1")
     text = io.StringIO()
 
