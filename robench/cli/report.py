@@ -12,7 +12,8 @@ from robench.errors import UsageError
 
 def report(
     run: Annotated[
-        str | None, typer.Option("--run", metavar="ID", help="Beginning of a run's id (default: the newest).")
+        list[str] | None,
+        typer.Option("--run", metavar="ID", help="Beginning of a run's id (default: the newest); again for several."),
     ] = None,
     form: Annotated[
         str | None, typer.Option("--format", metavar="NAME", help="table (default), json, csv, markdown or latex.")
@@ -23,8 +24,8 @@ def report(
     json: options.Json = False,
     db: options.Db = None,
 ) -> None:
-    """Show a stored run."""
-    from robench.report.formats import FORMATS
+    """Show a stored run, or several."""
+    from robench.report.formats import FORMATS, render_all
 
     if form is not None and form not in FORMATS:
         message = f'--format: unknown format "{form}"'
@@ -36,10 +37,17 @@ def report(
         message = "--proportion: only tables of --format latex leave the share rejected out"
         raise UsageError(message, "leave it out, or add --format latex")
     session = open_session()
-    summary = session.summary(session.paths(db=db).db, run)
+    store = session.paths(db=db).db
+    wanted: list[str | None] = [*run] if run else [None]
+    summaries = list({summary.run.id: summary for summary in (session.summary(store, one) for one in wanted)}.values())
+    name = "json" if json else form or "table"
     if proportion:
         from robench.report.latex import to_latex
 
-        sys.stdout.write(to_latex(summary, proportion=True))
-        return
-    print_report(summary, "json" if json else form or "table")
+        sys.stdout.write("\n".join(to_latex(summary, proportion=True) for summary in summaries))
+    elif name != "table":
+        sys.stdout.write(render_all(summaries, name))
+    else:
+        for number, summary in enumerate(summaries):
+            sys.stdout.write("\n" if number else "")
+            print_report(summary, name)

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from robench.api.records import RunSummary
 
 
-def to_json(summary: RunSummary) -> str:
-    """Render a run as one JSON object.
+def to_json(*summaries: RunSummary) -> str:
+    """Render a run as one JSON object, or several as one with a list of them, ``runs``.
 
     The keys of its rows are the fields of the records of the same name; accuracies are shares in [0, 1], epsilons
     exact decimal text, ``correct``, ``wrong`` and ``rejected`` numbers of images. ``failures`` are cells,
     ``failed_plugins`` what could not be loaded, asked for or not.
 
     Args:
-        summary: What to render.
+        summaries: What to render.
 
     Returns:
         Indented JSON in ASCII, ending with a line feed.
@@ -28,8 +28,14 @@ def to_json(summary: RunSummary) -> str:
     Raises:
         ValueError: A number is not finite, which JSON cannot express.
     """
+    documents = [_document(summary) for summary in summaries]
+    whole = documents[0] if len(documents) == 1 else {"runs": documents}
+    return json.dumps(whole, indent=2, allow_nan=False) + "\n"
+
+
+def _document(summary: RunSummary) -> dict[str, object]:
     run = summary.run
-    document = {
+    return {
         "run": run.id,
         "complete": summary.complete,
         "dataset": run.dataset,
@@ -46,4 +52,3 @@ def to_json(summary: RunSummary) -> str:
         "cards": [asdict(card) for card in summary.cards],
         "details": dict(summary.details),
     }
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from robench.api.records import ADAPTIVE, COMPOSITES
 from robench.report.latex_text import comment, escape
-from robench.report.provenance import provenance_lines
+from robench.report.provenance import entry, provenance_lines
 from robench.report.sweeps import count_outcomes, meanings, short_verdict
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _doubts(summary: RunSummary) -> Iterator[str]:
 
 def _thresholds(details: Mapping[str, object]) -> Iterator[str]:
     named = []
-    for name, facts in _entry(details, "defenses").items():
+    for name, facts in entry(details, "defenses").items():
         if isinstance(facts, Mapping) and facts.get("threshold") is not None:
             rule = facts.get("threshold_rule")
             named.append(f"{escape(name)} {_value(facts['threshold'])}{f' ({escape(str(rule))})' if rule else ''}")
@@ -104,10 +104,10 @@ def _thresholds(details: Mapping[str, object]) -> Iterator[str]:
 
 def _settings(summary: RunSummary) -> Iterator[str]:
     details = summary.details
-    attacks = _entry(details, "attacks")
+    attacks = entry(details, "attacks")
     told = []
     for name in summary.attacks:
-        parameters = _entry(_entry(attacks, name), "parameters")
+        parameters = entry(entry(attacks, name), "parameters")
         if name not in COMPOSITES and parameters:
             told.append(f"{escape(name)} {', '.join(f'{escape(key)} {_value(parameters[key])}' for key in parameters)}")
     if ADAPTIVE in summary.attacks and "budget" in details:
@@ -116,7 +116,7 @@ def _settings(summary: RunSummary) -> Iterator[str]:
         told.append(f"engine {_value(details['engine'])}")
     changed = [
         f"{name}.{text}"
-        for name, texts in _entry(details, "parameters_changed").items()
+        for name, texts in entry(details, "parameters_changed").items()
         if isinstance(texts, list)
         for text in texts
     ]
@@ -129,7 +129,7 @@ def _settings(summary: RunSummary) -> Iterator[str]:
 def _digests(summary: RunSummary) -> Iterator[str]:
     digests = {name: summary.details.get(f"{name}_digest") for name in ("data", "classifier")}
     known = [f"{name} {escape(digest[:_DIGITS])}" for name, digest in digests.items() if isinstance(digest, str)]
-    release = _entry(summary.details, "environment").get("robench")
+    release = entry(summary.details, "environment").get("robench")
     made = f"robench {escape(str(release))}, " if release else ""
     hashes = f"SHA-256: {', '.join(known)}; " if known else ""
     yield f"{hashes}{made}run {escape(summary.run.id)}."
@@ -137,8 +137,3 @@ def _digests(summary: RunSummary) -> Iterator[str]:
 
 def _value(value: object) -> str:
     return escape(f"{value:.4g}" if isinstance(value, float) else str(value))
-
-
-def _entry(mapping: Mapping[str, object], key: str) -> Mapping[str, object]:
-    value = mapping.get(key)
-    return value if isinstance(value, Mapping) else {}
