@@ -11,6 +11,7 @@ from robench.cli.compare import compare
 from robench.cli.db import db_app
 from robench.cli.diagnose import diagnose
 from robench.cli.doctor import doctor
+from robench.cli.explore import explore
 from robench.cli.init import init
 from robench.cli.plugins import plugins_app
 from robench.cli.replay import replay
@@ -35,6 +36,7 @@ app.command()(run)
 app.command()(train)
 app.command()(report)
 app.command()(compare)
+app.command()(explore)
 app.command()(replay)
 app.command()(diagnose)
 app.command()(verify_engine)

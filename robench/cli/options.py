@@ -9,7 +9,7 @@ from typer.models import OptionInfo
 from robench.errors import UsageError
 
 
-def _whole_number(flag: str, text: str) -> OptionInfo:
+def whole_number(flag: str, text: str) -> OptionInfo:
     """Return an option for a whole number, whose complaint names the flag and the value."""
 
     def parse(value: str) -> int:
@@ -57,8 +57,8 @@ Epsilons = Annotated[
     typer.Option("--epsilons", metavar="LIST", help="Radii: 0.05,0.1,0.3 or first:last:count; in Linf up to 1."),
 ]
 Norm = Annotated[str | None, typer.Option("--norm", metavar="NAME", help="Of the balls: linf or l2.")]
-Images = Annotated[int | None, _whole_number("--images", "Number of test images.")]
-Seed = Annotated[int | None, _whole_number("--seed", "Decides weights, image sample and every random draw.")]
+Images = Annotated[int | None, whole_number("--images", "Number of test images.")]
+Seed = Annotated[int | None, whole_number("--seed", "Decides weights, image sample and every random draw.")]
 Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:INDEX.")]
 Profile = Annotated[
     str | None, typer.Option("--profile", metavar="NAME", help="Architectures and training: quick, fast or paper.")
@@ -97,7 +97,7 @@ Budget = Annotated[
 KeepExamples = Annotated[
     bool, typer.Option("--keep-examples", help="Write the attacked images beside the store, for robench replay.")
 ]
-BatchSize = Annotated[int | None, _whole_number("--batch-size", "Images attacked together; tried out by default.")]
+BatchSize = Annotated[int | None, whole_number("--batch-size", "Images attacked together; tried out by default.")]
 Trace = Annotated[
     Path | None,
     path("--trace", "FOLDER", "Write where the time goes: trace.json for a browser, time.json."),

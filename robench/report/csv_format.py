@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from robench.api.records import CLEAN
+from robench.report.provenance import entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,18 +35,26 @@ COLUMNS = (
     "rejected",
     "metric",
     "verdict",
+    "images",
+    "complete",
+    "threshold",
+    "data_digest",
+    "classifier_digest",
+    "defense_digest",
+    "robench",
 )
+"""Of the file; ``docs/tables.md`` explains them."""
 
 
-def to_csv(summary: RunSummary) -> str:
-    """Render clean and attacked results as comma-separated values.
+def to_csv(*summaries: RunSummary) -> str:
+    """Render clean and attacked results of one run or several as comma-separated values.
 
     On clean images, where ``attack`` is ``clean`` and ``epsilon`` is 0, ``accuracy`` counts correct images only; under
     an attack, correct or rejected ones. The figures of evaluation cards have their names under ``metric``, no attack,
     and their values under ``accuracy``; nothing stands for infinity.
 
     Args:
-        summary: What to render.
+        summaries: What to render.
 
     Returns:
         A header line and one line per result, each ending with a line feed.
@@ -53,11 +62,12 @@ def to_csv(summary: RunSummary) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_lines(summary))
+    for summary in summaries:
+        writer.writerows({**line, **_provenance(summary, line["defense"])} for line in _lines(summary))
     return text.getvalue()
 
 
-def _lines(summary: RunSummary) -> Iterator[dict[str, object]]:
+def _lines(summary: RunSummary) -> Iterator[dict[str, Any]]:
     run = summary.run
     shared = {
         "run": run.id,
@@ -86,3 +96,17 @@ def _lines(summary: RunSummary) -> Iterator[dict[str, object]]:
                 "metric": metric.name,
                 "verdict": card.verdict,
             }
+
+
+def _provenance(summary: RunSummary, defense: str) -> dict[str, object]:
+    """Return what the figures of a defense were made from; what is not known stays empty."""
+    facts = entry(entry(summary.details, "defenses"), defense)
+    return {
+        "images": summary.run.images,
+        "complete": "yes" if summary.complete else "no",
+        "threshold": facts.get("threshold"),
+        "data_digest": summary.details.get("data_digest"),
+        "classifier_digest": summary.details.get("classifier_digest"),
+        "defense_digest": facts.get("digest"),
+        "robench": entry(summary.details, "environment").get("robench"),
+    }

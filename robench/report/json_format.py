@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from robench.api.records import RunSummary
 
 
-def to_json(summary: RunSummary) -> str:
-    """Render a run as one JSON object, see ``to_document``.
+def to_json(*summaries: RunSummary) -> str:
+    """Render a run as one JSON object, see ``to_document``, or several as one with a list of them, ``runs``.
 
     Args:
-        summary: What to render.
+        summaries: What to render.
 
     Returns:
         Indented JSON in ASCII, ending with a line feed.
@@ -24,7 +24,9 @@ def to_json(summary: RunSummary) -> str:
     Raises:
         ValueError: A number is not finite, which JSON cannot express.
     """
-    return json.dumps(to_document(summary), indent=2, allow_nan=False) + "\n"
+    documents = [to_document(summary) for summary in summaries]
+    whole = documents[0] if len(documents) == 1 else {"runs": documents}
+    return json.dumps(whole, indent=2, allow_nan=False) + "\n"
 
 
 def to_document(summary: RunSummary) -> dict[str, object]:

@@ -20,7 +20,7 @@ _DIGITS = 12
 
 def has_threshold(details: Mapping[str, object], defense: str) -> bool:
     """Tell whether a defense is known to be able to reject."""
-    return _entry(_entry(details, "defenses"), defense).get("threshold") is not None
+    return entry(entry(details, "defenses"), defense).get("threshold") is not None
 
 
 def provenance_lines(details: Mapping[str, object]) -> tuple[str, ...]:
@@ -64,10 +64,10 @@ def _lines(details: Mapping[str, object]) -> Iterator[str]:
     known = [f"{name} {digest[:_DIGITS]}" for name, digest in digests.items() if isinstance(digest, str)]
     if known:
         yield f"SHA-256: {', '.join(known)}"
-    defenses = _entry(details, "defenses")
+    defenses = entry(details, "defenses")
     for name in defenses:
-        yield _defense_line(name, _entry(defenses, name))
-    changed = _entry(details, "parameters_changed")
+        yield _defense_line(name, entry(defenses, name))
+    changed = entry(details, "parameters_changed")
     settings = [f"{name}.{text}" for name, texts in changed.items() if isinstance(texts, list) for text in texts]
     if settings:
         yield f"parameters that differ from the defaults: {', '.join(settings)}"
@@ -100,6 +100,7 @@ def _defense_line(name: str, facts: Mapping[str, object]) -> str:
     return f"{label}: {', '.join([*parts, *searched])}"
 
 
-def _entry(mapping: Mapping[str, object], key: str) -> Mapping[str, object]:
+def entry(mapping: Mapping[str, object], key: str) -> Mapping[str, object]:
+    """Return a mapping within a mapping; an empty one where there is none, or something else."""
     value = mapping.get(key)
     return value if isinstance(value, Mapping) else {}

@@ -6,6 +6,7 @@ import io
 from textwrap import fill
 from typing import TYPE_CHECKING
 
+from robench.report.curves import LEVELS, draw_line
 from robench.report.listing import natural_width, new_table, plain, print_table
 from robench.report.table import build_grid
 
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 
 _UNLIMITED = 1_000_000
 _NAME_WIDTH = len("CONTEXT")
+_LEAST_WIDTH = 40
+"""Of a terminal in which curves are drawn: in a narrower one a defense has hardly a few characters."""
 
 
 def print_summary(summary: RunSummary, console: Console) -> None:
     """Print a run as a table between its title and its notes.
 
     Where a terminal is too narrow, the pieces of a cell go below each other, then the defenses into several tables.
+    Of many epsilons it shows a few and draws a curve over all of them, unless the terminal has no blocks to draw with.
 
     Args:
         summary: What to show.
@@ -39,6 +43,10 @@ def print_summary(summary: RunSummary, console: Console) -> None:
         console.print()
         print_table(console, table)
     console.print()
+    if grid.curves and _draws(console):
+        _print_line(
+            console, f"curves: robust accuracy over all epsilons, from 0 ({LEVELS[0]}) to 100 % ({LEVELS[-1]})", "dim"
+        )
     for note in grid.notes:
         _print_line(console, note, "dim")
     for card in grid.cards:
@@ -95,7 +103,24 @@ def _split(grid: Grid, console: Console, per_table: int, limit: int) -> Iterator
         columns = [0, *range(first, min(first + per_table, len(grid.header)))]
         headers = [grid.header[column] for column in columns]
         rows = [[_fold(row[column], limit) for column in columns] for row in grid.rows]
+        if _draws(console):
+            # As wide as all figures above them are: then they compare by eye, and make no table wider.
+            width = min(
+                max(len(line) for row in rows for line in row[place].split("\n")) for place in range(1, len(columns))
+            )
+            for curve in reversed(grid.curves):
+                lines = [draw_line(curve.values[column - 1], width) for column in columns[1:]]
+                rows.insert(curve.after + 1, [_fold(curve.label, limit), *lines])
         yield new_table(console, headers, rows, leading=int(limit < _UNLIMITED))
+
+
+def _draws(console: Console) -> bool:
+    return (
+        console.is_terminal
+        and not console.is_dumb_terminal
+        and console.encoding.lower().startswith("utf")
+        and console.width >= _LEAST_WIDTH
+    )
 
 
 def _fold(cell: Cell, limit: int) -> str:

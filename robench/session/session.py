@@ -11,7 +11,7 @@ from robench.errors import suggestion
 from robench.registry.catalog import load_catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from robench.api.published import PublishedComparison
@@ -230,6 +230,22 @@ class Session:
 
         with ResultStore.open(db, create=False) as store:
             return store.runs()
+
+    def explore(self, db: str, port: int | None, announce: Callable[[str], None]) -> None:
+        """Show a store in a browser, read-only, until the process is told to stop.
+
+        Args:
+            db: Path of the store.
+            port: Of this machine; None for a free one.
+            announce: Called with the address once it can be opened.
+
+        Raises:
+            UsageError: If the port cannot be used, the store is on a server, or Datasette is not installed.
+            RobenchError: If there is no such store.
+        """
+        from robench.session.exploring import explore
+
+        explore(db, port, announce)
 
     def compare(
         self, db: str, first: str, second: str, *, run: str | None = None, attack: str | None = None

@@ -248,3 +248,23 @@ def _count(path: object) -> int:
         return 0  # not created yet
     finally:
         connection.close()
+
+
+def test_several_runs_are_one_report_and_latex_has_rows_of_rejections(program: Program) -> None:
+    first, second = (
+        json.loads(program(*program.toy_run, "--seed", seed, "--json", "--quiet").stdout)["run"] for seed in "01"
+    )
+    both = ("report", "--run", first, "--run", second, "--run", first[:6])
+
+    lines = program(*both, "--format", "csv").stdout.splitlines()
+    assert [line.split(",")[0] for line in lines].count("run") == 1
+    assert {line.split(",")[0] for line in lines[1:]} == {first, second}
+    assert [one["run"] for one in json.loads(program(*both, "--json").stdout)["runs"]] == [first, second]
+    table = program(*both).stdout
+    assert table.index(first) < table.index(second)
+    tables = program(*both, "--format", "latex", "--proportion").stdout
+    assert [tables.count(f"\\label{{tab:robench-{run}}}") for run in (first, second)] == [1, 1]
+    assert "\\quad rejected" in tables
+    refused = program("report", "--proportion")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--format latex" in refused.stderr

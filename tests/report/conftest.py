@@ -168,8 +168,9 @@ def small(make_summary: SummaryFactory) -> RunSummary:
 
 
 @pytest.fixture
-def make_console() -> ConsoleFactory:
+def make_console(monkeypatch: pytest.MonkeyPatch) -> ConsoleFactory:
     """Make a console over a buffer; without a width it is a pipe."""
+    monkeypatch.setenv("TERM", "xterm-256color")
 
     def make(width: int | None = None) -> tuple[Console, io.StringIO]:
         text = io.StringIO()

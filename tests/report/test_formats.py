@@ -3,9 +3,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 from robench.api.records import Card, FailureRow
 from robench.errors import UsageError
 from robench.report import FORMATS, render
+from robench.report.csv_format import COLUMNS
+from robench.report.formats import render_all
 from robench.report.table import build_grid
 
 if TYPE_CHECKING:
@@ -83,6 +87,17 @@ def test_csv_round_trips(small: RunSummary) -> None:
         "rejected": "0",
         "metric": "accuracy",
         "verdict": "",
+        "images": "500",
+        "complete": "yes",
+        "threshold": "",
+        "data_digest": "0123456789abcdef" * 4,
+        "classifier_digest": "fedcba9876543210" * 4,
+        "defense_digest": "1" * 64,
+        "robench": "",
+    }
+    assert {(line["defense"], line["threshold"], line["defense_digest"][:1]) for line in lines} == {
+        ("none", "", "1"),
+        ("magnet", "0.0123456", "2"),
     }
     for line, result in zip(lines[len(small.clean) :], small.results, strict=True):
         assert {key: line[key] for key in asdict(result)} == {key: str(value) for key, value in asdict(result).items()}
@@ -93,6 +108,34 @@ def test_csv_quotes_what_needs_quotes(small: RunSummary) -> None:
     odd = replace(small, run=replace(small.run, dataset='a,"b"\nc'))
 
     assert {line["dataset"] for line in csv.DictReader(io.StringIO(render(odd, "csv")))} == {'a,"b"\nc'}
+
+
+def test_csv_tells_an_incomplete_run(make_summary: SummaryFactory) -> None:
+    text = render(make_summary({("none", "pgd", "0.1"): (300, 0, 0)}, complete=False), "csv")
+
+    (line,) = csv.DictReader(io.StringIO(text))
+    assert (line["complete"], line["n"], line["images"]) == ("no", "300", "500")
+
+
+def test_several_runs_are_one_csv_and_one_json(small: RunSummary) -> None:
+    other = replace(small, run=replace(small.run, id="ba9876543210"))
+
+    lines = list(csv.DictReader(io.StringIO(render_all([small, other], "csv"))))
+    assert [line["run"] for line in lines] == [small.run.id] * 6 + [other.run.id] * 6
+    document = json.loads(render_all([small, other], "json"))
+    assert document["runs"] == [json.loads(render(summary, "json")) for summary in (small, other)]
+    assert render_all([small], "json") == render(small, "json")
+    assert render_all([small, other], "markdown") == render(small, "markdown") + "\n" + render(other, "markdown")
+    assert render_all([small, other], "latex").count(r"\label{tab:robench-") == 2
+
+
+def test_every_column_of_the_csv_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "tables.md").read_text(encoding="utf-8")
+    page = text[text.index("## CSV") : text.index("## JSON")]
+
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert tuple(named) == COLUMNS
 
 
 def test_markdown_is_the_same_table(small: RunSummary) -> None:
@@ -129,7 +172,7 @@ def test_every_format_ends_with_one_line_feed(small: RunSummary, name: str) -> N
 
 
 def test_unknown_format_is_refused_with_the_choices(small: RunSummary) -> None:
-    with pytest.raises(UsageError, match='"xml"; choose one of table, json, csv, markdown'):
+    with pytest.raises(UsageError, match='"xml"; choose one of table, json, csv, markdown, latex'):
         render(small, "xml")
 
 

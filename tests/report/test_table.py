@@ -67,16 +67,42 @@ def test_sweep_of_one_epsilon_has_no_worst_row(make_summary: SummaryFactory) -> 
     assert [cells[0] for cells in texts(grid)] == ["clean", "pgd (naive) eps 0.1"]
 
 
-def test_sweep_of_thirty_epsilons_shows_its_largest_and_its_worst(make_summary: SummaryFactory) -> None:
+def test_sweep_of_thirty_epsilons_shows_a_few_its_worst_and_its_curve(make_summary: SummaryFactory) -> None:
     sweep = {("none", "pgd", f"{index / 100}"): (500 - index, index, 0) for index in range(1, 31)}
     sweep["none", "pgd", "0.17"] = (0, 500, 0)
 
     grid = build_grid(make_summary(sweep))
 
     assert texts(grid)[1:] == [
+        ["pgd (naive) eps 0.1", "98.0 [96.0, 100.0]"],
+        ["pgd (naive) eps 0.2", "96.0 [94.0, 98.0]"],
         ["pgd (naive) eps 0.3", "94.0 [92.0, 96.0]"],
         ["pgd (naive) worst of 30 epsilons", "eps 0.17: 0.0 [0.0, 2.0]"],
     ]
+    (curve,) = grid.curves
+    assert (curve.after, " ".join(curve.label)) == (4, "pgd (naive) eps 0.01 to 0.3")
+    (values,) = curve.values
+    assert values[:2] == (0.998, 0.996)
+    assert values[16] == 0
+    assert len(values) == 30
+
+
+def test_curve_has_gaps_where_nothing_was_judged(make_summary: SummaryFactory) -> None:
+    sweep = {("none", "pgd", f"{index}"): (500, 0, 0) for index in range(1, 9)}
+    sweep |= {("magnet", "pgd", "3"): (250, 250, 0)}
+
+    (curve,) = build_grid(make_summary(sweep)).curves
+
+    assert curve.values == ((1.0,) * 8, (None, None, 0.5, None, None, None, None, None))
+
+
+def test_sweep_whose_epsilons_all_have_a_row_has_no_curve(make_summary: SummaryFactory) -> None:
+    sweep = {("none", "pgd", f"{index}"): (500, 0, 0) for index in range(1, 7)}
+
+    grid = build_grid(make_summary(sweep))
+
+    assert grid.curves == ()
+    assert len(grid.rows) == 1 + 6 + 1
 
 
 def test_epsilons_are_ordered_as_numbers(make_summary: SummaryFactory) -> None:

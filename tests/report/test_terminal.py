@@ -77,6 +77,78 @@ def test_defenses_that_do_not_fit_go_into_further_tables(
     assert [name for header in headers for name in header[1:]] == list(wide.defenses)
 
 
+@pytest.fixture(scope="module")
+def thirty(make_summary: SummaryFactory) -> RunSummary:
+    """Two defenses under an attack at thirty epsilons; the second has a dip."""
+    epsilons = [f"{index / 100}" for index in range(1, 31)]
+    results = {
+        ("none", "pgd", epsilon): (480 - 16 * place, 20 + 16 * place, 0) for place, epsilon in enumerate(epsilons)
+    }
+    results |= {("magnet", "pgd", epsilon): (0, 0, 500) for epsilon in epsilons}
+    results["magnet", "pgd", "0.02"] = (0, 500, 0)
+    return make_summary(results, clean={"none": (495, 5, 0), "magnet": (480, 11, 9)})
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_terminal_draws_thirty_epsilons_as_a_curve_and_hides_no_dip(
+    thirty: RunSummary, make_console: ConsoleFactory, width: int
+) -> None:
+    console, text = make_console(width)
+
+    print_summary(thirty, console)
+
+    curves = [re.findall(r"[▁▂▃▄▅▆▇█]{6,}", line) for line in text.getvalue().splitlines()]
+    ((falling, dipping),) = [line for line in curves if line]
+    assert len(falling) == len(dipping) <= 30
+    assert list(falling) == sorted(falling, reverse=True)
+    assert (falling[0], falling[-1]) == ("█", "▁")
+    assert set(dipping) == {"█", "▁"}
+    assert max(map(len, text.getvalue().splitlines())) <= width
+    assert "curves: robust accuracy" in text.getvalue()
+    assert "…" not in text.getvalue()
+    assert len(text.getvalue().splitlines()) <= 60
+
+
+@pytest.mark.parametrize(("kind", "width"), [("dumb", 120), ("xterm", 30)])
+def test_terminal_that_cannot_draw_gets_numbers_only(
+    thirty: RunSummary, make_console: ConsoleFactory, monkeypatch: pytest.MonkeyPatch, kind: str, width: int
+) -> None:
+    console, text = make_console(width)
+    monkeypatch.setenv("TERM", kind)
+
+    print_summary(thirty, console)
+
+    assert not set("▁▂▃▄▅▆▇█") & set(text.getvalue())
+    assert "curves:" not in text.getvalue()
+
+
+def test_terminal_whose_encoding_has_no_blocks_gets_numbers_only(thirty: RunSummary) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="latin-1")
+
+    print_summary(thirty, Console(file=stream, width=120, force_terminal=True))
+    stream.flush()
+
+    assert b"curves:" not in raw.getvalue()
+    assert rb"\u2588" not in raw.getvalue()
+
+
+def test_pipe_gets_no_curves(thirty: RunSummary) -> None:
+    assert not set("▁▂▃▄▅▆▇█") & set(render(thirty, "table"))
+
+
+def test_no_color_leaves_no_colour_and_all_curves(thirty: RunSummary, monkeypatch: pytest.MonkeyPatch) -> None:
+    incomplete = dataclasses.replace(thirty, complete=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = io.StringIO()
+
+    print_summary(incomplete, Console(file=text, width=120, force_terminal=True, color_system="truecolor"))
+
+    assert not re.search(r"\x1b\[[\d;]*\b(3\d|4\d|9\d)m", text.getvalue())
+    assert "█" in text.getvalue()
+
+
 def test_narrow_terminal_keeps_the_pieces_of_a_cell_whole(small: RunSummary, make_console: ConsoleFactory) -> None:
     console, text = make_console(45)
 
