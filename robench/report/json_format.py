@@ -13,11 +13,7 @@ if TYPE_CHECKING:
 
 
 def to_json(*summaries: RunSummary) -> str:
-    """Render a run as one JSON object, or several as one with a list of them, ``runs``.
-
-    The keys of its rows are the fields of the records of the same name; accuracies are shares in [0, 1], epsilons
-    exact decimal text, ``correct``, ``wrong`` and ``rejected`` numbers of images. ``failures`` are cells,
-    ``failed_plugins`` what could not be loaded, asked for or not.
+    """Render a run as one JSON object, see ``to_document``, or several as one with a list of them, ``runs``.
 
     Args:
         summaries: What to render.
@@ -28,12 +24,21 @@ def to_json(*summaries: RunSummary) -> str:
     Raises:
         ValueError: A number is not finite, which JSON cannot express.
     """
-    documents = [_document(summary) for summary in summaries]
+    documents = [to_document(summary) for summary in summaries]
     whole = documents[0] if len(documents) == 1 else {"runs": documents}
     return json.dumps(whole, indent=2, allow_nan=False) + "\n"
 
 
-def _document(summary: RunSummary) -> dict[str, object]:
+def to_document(summary: RunSummary) -> dict[str, object]:
+    """Return a run as what JSON can express.
+
+    The keys of its rows are the fields of the records of the same name; accuracies are shares in [0, 1], epsilons
+    exact decimal text, ``correct``, ``wrong`` and ``rejected`` numbers of images. ``failures`` are cells,
+    ``failed_plugins`` what could not be loaded, asked for or not.
+
+    Args:
+        summary: What to render.
+    """
     run = summary.run
     return {
         "run": run.id,
