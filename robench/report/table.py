@@ -164,7 +164,7 @@ def _curves(summary: RunSummary, rows: tuple[tuple[Cell, ...], ...]) -> Iterator
             continue
         yield Curve(
             after=max(place for place, row in enumerate(rows) if row[0][0] == sweep.name),
-            label=(sweep.name, f"eps {sweep.epsilons[0]} to", sweep.epsilons[-1]),
+            label=(sweep.name, f"eps {sweep.epsilons[0]} to {sweep.epsilons[-1]}"),
             epsilons=sweep.epsilons,
             values=tuple(
                 tuple(accuracy.get((defense, sweep.attack, epsilon)) for epsilon in sweep.epsilons)
