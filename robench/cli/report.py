@@ -68,7 +68,7 @@ def report(
 
 def _print(summaries: "Sequence[RunSummary]", form: str, *, proportion: bool) -> None:
     from robench.report.formats import render_all
-    from robench.report.latex import to_latex
+    from robench.report.latex.table import to_latex
 
     if proportion:
         sys.stdout.write("\n".join(to_latex(summary, proportion=True) for summary in summaries))

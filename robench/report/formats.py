@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from robench.errors import UsageError
 from robench.report.csv_format import to_csv
 from robench.report.json_format import to_json
-from robench.report.latex import to_latex
+from robench.report.latex.table import to_latex
 from robench.report.markdown import to_markdown
 from robench.report.terminal import to_text
 

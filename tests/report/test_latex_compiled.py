@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from robench.api.records import Card, FailureRow
-from robench.report.latex import to_latex
+from robench.report.latex.table import to_latex
 from tests.tex_compiler import complaints, require_tex
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robench.report.latex_pages import Block, Row, fill_pages
+from robench.report.latex.pages import Block, Row, fill_pages
 
 
 def block(title: str, rows: int, height: float = 1) -> Block:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robench.report.latex_text import comment, escape, width
+from robench.report.latex.text import comment, escape, width
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,18 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from robench.report.latex_caption import norm_sign, write_caption, write_comments, write_notes
-from robench.report.latex_figure import Figure
-from robench.report.latex_pages import fill_pages
-from robench.report.latex_rows import LABEL_WIDTH, Rows, block_title, label_width
-from robench.report.latex_text import escape, width
+from robench.report.latex.caption import norm_sign, write_caption, write_comments, write_notes
+from robench.report.latex.figure import Figure
+from robench.report.latex.pages import fill_pages
+from robench.report.latex.rows import LABEL_WIDTH, Rows, block_title, label_width
+from robench.report.latex.text import escape, width
 from robench.report.sweeps import MOST_EPSILONS, list_sweeps, pick
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from robench.api.records import RunSummary
-    from robench.report.latex_pages import Block
+    from robench.report.latex.pages import Block
 
 _TEXT_WIDTH = 38.0
 r"""em of \footnotesize in the text of an article: 43 at 10 pt, 40 at 11 pt, 39 at 12 pt."""

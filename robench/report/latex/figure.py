@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from robench.report.latex_text import width
+from robench.report.latex.text import width
 
 if TYPE_CHECKING:
     from typing import Self

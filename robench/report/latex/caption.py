@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from robench.api.records import ADAPTIVE, COMPOSITES
-from robench.report.latex_text import comment, escape
+from robench.report.latex.text import comment, escape
 from robench.report.provenance import entry, provenance_lines
 from robench.report.sweeps import count_outcomes, meanings, short_verdict
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from robench.api.records import CLEAN
 from robench.report.best import best_defenses
-from robench.report.latex_caption import DAGGER, unreliable_defenses
-from robench.report.latex_figure import Figure
-from robench.report.latex_pages import Block, Row
-from robench.report.latex_text import escape, width
+from robench.report.latex.caption import DAGGER, unreliable_defenses
+from robench.report.latex.figure import Figure
+from robench.report.latex.pages import Block, Row
+from robench.report.latex.text import escape, width
 from robench.report.sweeps import UPPER_BOUNDS, list_sweeps, rejecting_defenses
 
 if TYPE_CHECKING:

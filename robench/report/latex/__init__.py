@@ -1,0 +1,1 @@
+"""A run as LaTeX tables, for a paper."""
