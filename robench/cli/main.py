@@ -11,6 +11,7 @@ from robench.cli.compare import compare
 from robench.cli.db import db_app
 from robench.cli.diagnose import diagnose
 from robench.cli.doctor import doctor
+from robench.cli.figure import figure
 from robench.cli.init import init
 from robench.cli.plugins import plugins_app
 from robench.cli.replay import replay
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(train)
 app.command()(report)
+app.command()(figure)
 app.command()(compare)
 app.command()(replay)
 app.command()(diagnose)

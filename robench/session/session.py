@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from robench.api import Split
+    from robench.api.exhibit import Exhibit
     from robench.api.records import Run, RunSummary
     from robench.config.file import Config
     from robench.config.request import Overrides, PathSettings, RunRequest
@@ -163,6 +165,33 @@ class Session:
 
         with ResultStore.open(db, create=False) as store:
             return summarise_stored(store, store.find_run(run))
+
+    def exhibit(self, db: str, run: str | None = None, *, data_dir: Path | None = None) -> Exhibit:
+        """Gather a stored run with what its pictures need. Whatever is missing is noted, not raised.
+
+        Args:
+            db: Path or URL of the store.
+            run: Beginning of the run's id; None for the newest.
+            data_dir: Where data sets are: the clean ones beside kept examples come from there.
+
+        Raises:
+            RobenchError: If there is no such store or run.
+        """
+        from robench.session.exhibits import exhibit
+
+        return exhibit(db, run, partial(self._test_split, self.paths(db=db, data_dir=data_dir)))
+
+    def _test_split(self, paths: PathSettings, dataset: str) -> tuple[Split, tuple[str, ...]]:
+        """Return the test images of a data set that is here already, and the names of its classes."""
+        from robench.engine.data import Splits
+        from robench.errors import UsageError
+        from robench.session.workbench import data_context
+
+        if dataset not in self.catalog.datasets:
+            message = f"no plugin has the data set {dataset!r}"
+            raise UsageError(message, "install it where the report is made")
+        spec = self.catalog.datasets[dataset].spec
+        return Splits(spec, data_context(paths, self._listener(), offline=True)).test, spec.classes
 
     def runs(self, db: str) -> tuple[Run, ...]:
         """List all stored runs, newest first.

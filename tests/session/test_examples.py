@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from robench.api.records import CLEAN
-from robench.session.examples import examples_folder
+from robench.session.kept import examples_folder
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
