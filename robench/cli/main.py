@@ -13,6 +13,7 @@ from robench.cli.diagnose import diagnose
 from robench.cli.doctor import doctor
 from robench.cli.figure import figure
 from robench.cli.init import init
+from robench.cli.leaderboard import leaderboard
 from robench.cli.plugins import plugins_app
 from robench.cli.replay import replay
 from robench.cli.report import report
@@ -36,6 +37,7 @@ app.command()(run)
 app.command()(train)
 app.command()(report)
 app.command()(figure)
+app.command()(leaderboard)
 app.command()(compare)
 app.command()(replay)
 app.command()(diagnose)

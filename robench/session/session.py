@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from robench.api import Split
     from robench.api.exhibit import Exhibit
+    from robench.api.leaderboard import Board
     from robench.api.records import Run, RunSummary
     from robench.config.file import Config
     from robench.config.request import Overrides, PathSettings, RunRequest
@@ -180,6 +181,31 @@ class Session:
         from robench.session.exhibits import exhibit
 
         return exhibit(db, run, partial(self._test_split, self.paths(db=db, data_dir=data_dir)))
+
+    def leaderboard(self, sources: Sequence[str], epsilons: str | None = None) -> tuple[Board, ...]:
+        """Put the defenses of several stores beside each other. What anybody has won over a defense counts.
+
+        Args:
+            sources: Paths or URLs of stores, and archives that ``export`` has written.
+            epsilons: Those that are ranked, as in ``--epsilons``; by default those of the data set in benchmarks.toml.
+
+        Raises:
+            RobenchError: If one of them is damaged, was altered, or says something else about the same outcome.
+        """
+        from robench.config.epsilons import parse_epsilons
+        from robench.config.file import load_config
+        from robench.config.location import find_config
+        from robench.session.leaderboard import leaderboard
+
+        asked = None if epsilons is None else parse_epsilons(epsilons, "--epsilons")
+        config = load_config(find_config(self._config, self._environ, self._cwd))
+
+        def declared(dataset: str, norm: str) -> tuple[str, ...]:
+            own = config.datasets.get(dataset)
+            theirs = None if own is None else own.l2_epsilons if norm == "l2" else own.epsilons
+            return asked or theirs or ()
+
+        return leaderboard(sources, declared)
 
     def _test_split(self, paths: PathSettings, dataset: str) -> tuple[Split, tuple[str, ...]]:
         """Return the test images of a data set that is here already, and the names of its classes."""
