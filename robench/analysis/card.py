@@ -79,8 +79,9 @@ def _threat(evidence: Evidence, run: Run, details: Mapping[str, object]) -> str:
     }
     hashes = ", ".join(f"{name} {str(value)[:_DIGITS]}" for name, value in digests.items() if value)
     budget = f" (budget {details['budget']})" if evidence.members and "budget" in details else ""
+    norm = NORM_LABELS.get(evidence.norm, "no attack")
     return (
-        f"{NORM_LABELS[evidence.norm]}, eps {' '.join(evidence.worst)}; knowledge {evidence.knowledge}{budget}; "
+        f"{norm}, eps {' '.join(evidence.worst)}; knowledge {evidence.knowledge}{budget}; "
         f"n {len(evidence.clean.image):,} (ids {images}), seed {run.seed}; SHA-256: {hashes}"
         f"{_changed(details, evidence.defense)}"
     )

@@ -72,7 +72,8 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             title="Critical epsilons",
             caption="Share of the images that nothing has won within each epsilon, with its 95 % Wilson interval: the "
             "worst case of each image over the attacks that count, all smaller epsilons, and all runs in the store on "
-            "the same defense. A clean image that is wrong is lost at 0.",
+            "the same defense. A clean image that is wrong is lost at 0, one of a stochastic defense where most draws "
+            "are.",
             missing="no defense of the run has outcomes for all clean images and under an attack",
             has=lambda exhibit: bool(exhibit.critical),
             draw=lambda exhibit, layout: critical_curves(exhibit.critical, exhibit.summary.norm, layout),

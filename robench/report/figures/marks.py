@@ -146,5 +146,7 @@ def epsilon_axis(norm: str) -> alt.X:
 
 
 def facet(chart: alt.LayerChart | alt.Chart, field: str, values: Sequence[str], columns: int) -> alt.FacetChart:
-    """Return a panel for each value of a field, with its name above."""
-    return chart.facet(facet=alt.Facet(f"{field}:N", title=None, sort=list(values)), columns=columns)
+    """Return a panel for each value of a field, with its name above and its epsilons below."""
+    panels = chart.facet(facet=alt.Facet(f"{field}:N", title=None, sort=list(values)), columns=columns)
+    # One axis for a whole column would stand below nothing where the last row is not full.
+    return panels.resolve_axis(x="independent") if len(values) % columns else panels

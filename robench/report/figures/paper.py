@@ -106,7 +106,7 @@ def caption_of(name: str, exhibit: Exhibit) -> str:
     run = exhibit.summary.run
     told = (
         "Attacked images, what the attack changed, and the reconstruction as each class with its error; the defense "
-        "classifies the framed one."
+        "classifies the framed one. A stochastic one draws afresh for the picture."
         if name == RECONSTRUCTIONS
         else FIGURES[name].caption
     )

@@ -69,7 +69,9 @@ def _heading(one: Specimen) -> Iterator[str]:
 
 
 def _row(one: Specimen, top: int) -> Iterator[str]:
-    for line, text in enumerate((f"{one.outcome}: {one.label} as {one.prediction}", f"{one.attack}", one.epsilon)):
+    for line, text in enumerate(
+        (f"{one.outcome}: {one.label} as {one.prediction}", one.attack, f"epsilon {one.epsilon}")
+    ):
         yield _text(2, top + 9 + 9 * line, text, anchor="start")
     reconstructions = one.reconstructions if one.reconstructions is not None else ()
     for column, image in enumerate((one.clean, one.attacked, difference(one.clean, one.attacked), *reconstructions)):

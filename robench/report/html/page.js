@@ -6,7 +6,7 @@
   // Text and lines have the colour of the page's text, whatever that is: light, dark or printed.
   const ink = "currentColor";
   const style = (room) => ({
-    aria: false, // the figure around a chart has its name and points to the table
+    aria: false,
     background: "transparent",
     font: "system-ui, sans-serif",
     axis: { labelColor: ink, titleColor: ink, gridColor: ink, gridOpacity: 0.13, domainColor: ink, tickColor: ink,
@@ -57,6 +57,8 @@
         actions: false, renderer: "svg", config: style(room), tooltip: { theme: dark.matches ? "dark" : "light" },
       });
       views.set(name, view);
+      // What is around it has its name and points to the table; hundreds of marks would not be better read.
+      place.querySelector("svg").setAttribute("aria-hidden", "true");
       await choose(name);
       // What has to be scrolled must be reached by keyboard.
       const box = place.parentElement;
