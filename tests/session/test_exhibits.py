@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from robench.api.records import ADAPTIVE
-from robench.report.html.page import to_html
+from robench.report.html.page import bundle_library, to_html
 from robench.session import Session
 from tests.conftest import clean_environment
 from tests.fabricated_store import THRESHOLD, Fabrication, fabricate
@@ -119,3 +119,11 @@ def test_a_damaged_file_of_examples_costs_the_images_only(lab: ToyLab) -> None:
     shown = lab.session().exhibit(str(lab.folder / "toys.db"))
     assert shown.specimens == ()
     assert "cannot be shown" in shown.no_specimens
+
+
+def test_the_page_of_a_large_run_is_small(tmp_path: Path) -> None:
+    attacks = ("fgsm", "bim", "pgd", "apgd", "autoattack", ADAPTIVE)
+    epsilons = tuple(f"{number / 100:g}" for number in range(1, 31))
+    shown = exhibit_of(tmp_path, Fabrication(images=10, attacks=attacks, epsilons=epsilons))
+    assert len(shown.summary.results) == 4 * 6 * 30
+    assert len(to_html(shown, bundle_library()).encode()) < 3_000_000

@@ -52,11 +52,13 @@
       const name = place.dataset.chart;
       const room = place.parentElement.clientWidth;
       const text = document.getElementById(`${name}-specification`).textContent;
-      await new Promise(requestAnimationFrame); // the page is there, and scrolls, while it is drawn
+      // One at a time: the page is there, and scrolls, while it is drawn.
+      await new Promise((go) => requestAnimationFrame(() => setTimeout(go)));
       const { view } = await vegaEmbed(place, fitted(JSON.parse(text), room), {
         actions: false, renderer: "svg", config: style(room), tooltip: { theme: dark.matches ? "dark" : "light" },
       });
       views.set(name, view);
+      performance.mark(name);
       // What is around it has its name and points to the table; hundreds of marks would not be better read.
       place.querySelector("svg").setAttribute("aria-hidden", "true");
       await choose(name);
