@@ -18,8 +18,6 @@ from robench.storage.store import ResultStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from robench.api.records import FindingStatus, RunStatus
 
 THRESHOLD = 0.09
@@ -43,6 +41,7 @@ class Fabrication:
     judged: float = 1.0  # share of the images that are judged already
     failed: tuple[str, ...] = ()  # attacks that failed
     rejecting: tuple[str, ...] = ("magnet", "puvae-detect")
+    cards: bool = True
     details: dict[str, object] = field(default_factory=dict)
 
 
@@ -74,7 +73,7 @@ def fabricate(path: Path, made: Fabrication) -> str:
             for defense in made.defenses:
                 store.add_findings(run.id, defense, [_finding(made.diagnosed)])
         whole = made.judged >= 1
-        if whole:
+        if whole and made.cards:
             write_cards(store, summarise_stored(store, run))
         status: RunStatus = "failed" if made.failed else "complete" if whole else "interrupted"
         store.set_status(run.id, status)
@@ -178,8 +177,3 @@ def _finding(status: FindingStatus) -> Finding:
     return Finding(
         name="adaptive: order", status=status, number="0 of 60", meaning="made up", mend="" if status == "PASS" else "-"
     )
-
-
-def scores_of(store: ResultStore, run: str, cell: Cell) -> NDArray[np.float64]:
-    """The scores of a cell, by position."""
-    return np.array([one.score for one in store.outcomes(run, cell.key)])

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from robench.cli import options
-from robench.cli.context import open_session
+from robench.cli.context import open_session, stdout_for_results_only
 from robench.errors import UsageError
 
 
@@ -41,6 +41,7 @@ def figure(
         message = f"--output: {output} is no {', '.join(f'.{known}' for known in FORMATS)}"
         raise UsageError(message, "the end of the name says what to write")
     session = open_session()
-    exhibit = session.exhibit(session.paths(db=db).db, run, data_dir=data_dir)
+    with stdout_for_results_only():  # clean images come from a plugin
+        exhibit = session.exhibit(session.paths(db=db).db, run, data_dir=data_dir)
     write_output(output, draw_figure(name, exhibit, form))
     typer.echo(caption_of(name, exhibit))

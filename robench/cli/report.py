@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robench.cli import options
-from robench.cli.context import open_session, print_report
+from robench.cli.context import open_session, print_report, stdout_for_results_only
 from robench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def _page(session: "Session", db: str | None, run: str | None, data_dir: Path | 
 
     with ThreadPoolExecutor(1) as pool:
         library = pool.submit(bundle_library)  # takes seconds, and leaves Python alone meanwhile
-        exhibit = session.exhibit(session.paths(db=db).db, run, data_dir=data_dir)
+        with stdout_for_results_only():  # clean images come from a plugin
+            exhibit = session.exhibit(session.paths(db=db).db, run, data_dir=data_dir)
         return to_html(exhibit, library.result())
 
 

@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 from robench.analysis.card import failed_diagnostics
 from robench.analysis.evidence import CLEAN_ACCURACY, STRICT
 from robench.api.leaderboard import Board, Entry, NaiveClaim
+from robench.errors import DataError
 from robench.session.cards import build_cards
 from robench.session.evidence import gather_evidence
 from robench.session.summaries import summarise_stored
 from robench.session.upkeep import import_archive, merge
 from robench.storage.archive import Archive
+from robench.storage.location import Location
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from robench.analysis.evidence import Evidence
-    from robench.api.records import Card, RunSummary
+    from robench.api.records import Card, Run, RunSummary
 
 _NAIVE = ("naive", "oblivious")
 _NO_CLAIM = NaiveClaim(attack="", accuracy=2.0)
@@ -42,11 +44,10 @@ def leaderboard(sources: Sequence[str], declared: Callable[[str, str], tuple[str
     with tempfile.TemporaryDirectory(prefix="robench-") as folder:
         db = str(Path(folder) / "all.db")
         for source in sources:
-            name = source.rpartition("/")[2]  # of a file, or of a server's database: nothing of where it is
             for run in _take_in(db, source):
-                brought.setdefault(run, []).append(name)
+                brought.setdefault(run, []).append(_name(source))
         with ResultStore.open(db, create=False) as store:
-            found = [entry for run in store.runs() for entry in _entries(store, summarise_stored(store, run), brought)]
+            found = [entry for run in store.runs() for entry in _entries(store, run, brought[run.id])]
     boards: dict[tuple[str, str, str], list[_Found]] = {}
     for one in _best(found):
         boards.setdefault((one.dataset, one.norm, one.data_digest), []).append(one)
@@ -90,14 +91,31 @@ def _take_in(db: str, source: str) -> list[str]:
         return [run.id for run in store.runs()]
 
 
-def _entries(store: ResultStore, summary: RunSummary, brought: Mapping[str, Sequence[str]]) -> Iterator[_Found]:
-    evidence = gather_evidence(store, summary)
-    cards = build_cards(evidence, summary)
-    subjects = {count.cell.defense: count.cell.subject for count in store.counts(summary.run.id)}
-    for defense, own in evidence.items():
-        if own.worst:  # what was never attacked is no entry
-            entry = _entry(summary, own, cards[defense], brought[summary.run.id])
-            yield _Found(summary, own, entry, subjects[defense])
+def _name(source: str) -> str:
+    """Return the name of a file, or of a server's database: nothing of where it is, and no password."""
+    place = Location.parse(source)
+    return place.path.name if place.path is not None else place.url.database or "a server"
+
+
+def _entries(store: ResultStore, run: Run, sources: Sequence[str]) -> list[_Found]:
+    """Return an entry for each defense of a run that was attacked.
+
+    Raises:
+        DataError: If its records hang together, but make no sense. Strangers may have written them.
+    """
+    try:
+        summary = summarise_stored(store, run)
+        evidence = gather_evidence(store, summary)
+        cards = build_cards(evidence, summary)
+        subjects = {count.cell.defense: count.cell.subject for count in store.counts(run.id)}
+        return [
+            _Found(summary, own, _entry(summary, own, cards[defense], sources), subjects[defense])
+            for defense, own in evidence.items()
+            if own.worst
+        ]
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        message = f"{', '.join(sources)}: run {run.id} is not as robench writes one: {error}"
+        raise DataError(message, "leave it out, or ask whoever sent it") from error
 
 
 def _entry(summary: RunSummary, evidence: Evidence, card: Card, sources: Sequence[str]) -> Entry:

@@ -9,6 +9,7 @@ import pytest
 from robench.errors import RobenchError
 from robench.report.html.leaderboard import leaderboard_html
 from robench.session import Session
+from robench.session.leaderboard import _name
 from tests.conftest import clean_environment
 from tests.fabricated_store import Fabrication, fabricate
 
@@ -126,3 +127,14 @@ def test_sources_are_only_read(tmp_path: Path) -> None:
     assert "magnet" in leaderboard_html(session(tmp_path).leaderboard([str(made)]))
     assert made.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == names
+
+
+def test_a_run_that_makes_no_sense_is_named(tmp_path: Path) -> None:
+    senseless = Fabrication(images=10, cards=False, details={"parameters_changed": {"magnet": 3}})
+    with pytest.raises(RobenchError, match=r"odd\.db: run [0-9a-f]{12} is not as robench writes one"):
+        session(tmp_path).leaderboard([store(tmp_path, "odd", senseless)])
+
+
+def test_sources_are_named_without_where_they_are() -> None:
+    assert _name("some/where/a.db") == "a.db"
+    assert _name("postgresql://me:secret@host/results?sslpassword=secret") == "results"
