@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robench.analysis.calibrated import certified_rate
-from robench.analysis.evidence import LENIENT, MEDIAN, STRICT, imply_at_half, measure
+from robench.analysis.evidence import CLEAN_ACCURACY, LENIENT, MEDIAN, STRICT, imply_at_half, measure
 from robench.analysis.judged import aligned
 from robench.analysis.mcnemar import Discordance
+from robench.analysis.robustness import strict_robust_accuracy
 from robench.api.records import NORM_LABELS, Card
 
 if TYPE_CHECKING:
@@ -78,8 +79,9 @@ def _threat(evidence: Evidence, run: Run, details: Mapping[str, object]) -> str:
     }
     hashes = ", ".join(f"{name} {str(value)[:_DIGITS]}" for name, value in digests.items() if value)
     budget = f" (budget {details['budget']})" if evidence.members and "budget" in details else ""
+    norm = NORM_LABELS.get(evidence.norm, "no attack")
     return (
-        f"{NORM_LABELS[evidence.norm]}, eps {' '.join(evidence.worst)}; knowledge {evidence.knowledge}{budget}; "
+        f"{norm}, eps {' '.join(evidence.worst)}; knowledge {evidence.knowledge}{budget}; "
         f"n {len(evidence.clean.image):,} (ids {images}), seed {run.seed}; SHA-256: {hashes}"
         f"{_changed(details, evidence.defense)}"
     )
@@ -103,7 +105,7 @@ def _clean(evidence: Evidence, baseline: Evidence | None, known: Mapping[tuple[s
         parts.append(f"undefended {100 * float((~common.misclassified).mean()):.1f}")
     if clean.score is not None:
         parts.append(f"without detector {100 * float((~clean.misclassified).mean()):.1f}")
-    parts.append(f"strict {_share(known['', 'clean accuracy, a rejection is wrong'])}")
+    parts.append(f"strict {_share(known['', CLEAN_ACCURACY])}")
     threshold, rate, count = (
         facts.get(key) for key in ("threshold", "false_positive_rate_validation", "validation_images")
     )
@@ -267,14 +269,23 @@ def _sign(found: Discordance) -> int:
     return 1 if found.only_first > found.only_second else -1
 
 
-def _verdict(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str:
+def failed_diagnostics(evidence: Evidence) -> tuple[str, ...]:
+    """Name the diagnostics of the headline's attacks that failed; none where everything is lost.
+
+    No doubt can raise a bound of 0.
+    """
     adaptive = bool(evidence.members)
     counted = [finding for finding in evidence.findings if finding.name.startswith("adaptive") or not adaptive]
-    failed = [finding.name for finding in counted if finding.status == "FAIL"]
+    failed = tuple(finding.name for finding in counted if finding.status == "FAIL")
+    standing = any(strict_robust_accuracy(evidence.clean, one).value for one in evidence.worst.values())
+    return failed if standing else ()
+
+
+def _verdict(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str:
+    adaptive, failed = bool(evidence.members), failed_diagnostics(evidence)
     bounds = {epsilon: known[epsilon, STRICT].value or 0.0 for epsilon in evidence.worst}
     largest = max(evidence.worst, key=float, default=None)
-    # No doubt can raise a bound of 0.
-    if failed and any(bounds.values()):
+    if failed:
         return f"UNRELIABLE: {', '.join(failed)}"
     if largest is None:
         return "nothing is bounded: no attack was after a wrong answer"

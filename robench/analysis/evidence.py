@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 ALPHAS = ("0", "0.01", "0.05", "0.1", "0.15", "0.2", "0.25", "0.3", "0.5", "1")
 """Shares of epsilon within which a rejection may count as an error: Chen et al. (2023)."""
 
+CLEAN_ACCURACY = "clean accuracy, a rejection is wrong"
 STRICT = "strict robust accuracy"
 LENIENT = "robust accuracy, a rejection is right"
 MEDIAN = "median critical epsilon"
@@ -161,7 +162,7 @@ def measure(evidence: Evidence) -> tuple[Metric, ...]:
 
 def _clean_metrics(evidence: Evidence) -> Iterator[Metric]:
     clean = evidence.clean
-    yield _metric("", "clean accuracy, a rejection is wrong", strict_robust_accuracy(clean, _harmless(clean)))
+    yield _metric("", CLEAN_ACCURACY, strict_robust_accuracy(clean, _harmless(clean)))
     if clean.score is not None:
         yield _metric("", "false-positive rate, test", measured_rate(clean))
     yield _metric("", MEDIAN, median_critical(evidence.critical))

@@ -12,7 +12,9 @@ from robench.cli.db import db_app
 from robench.cli.diagnose import diagnose
 from robench.cli.doctor import doctor
 from robench.cli.explore import explore
+from robench.cli.figure import figure
 from robench.cli.init import init
+from robench.cli.leaderboard import leaderboard
 from robench.cli.plugins import plugins_app
 from robench.cli.replay import replay
 from robench.cli.report import report
@@ -35,6 +37,8 @@ app = typer.Typer(
 app.command()(run)
 app.command()(train)
 app.command()(report)
+app.command()(figure)
+app.command()(leaderboard)
 app.command()(compare)
 app.command()(explore)
 app.command()(replay)

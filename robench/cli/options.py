@@ -22,7 +22,7 @@ def whole_number(flag: str, text: str) -> OptionInfo:
     return typer.Option(flag, parser=parse, metavar="N", help=text)  # type: ignore[no-any-return]
 
 
-def path(flag: str, metavar: str, text: str) -> OptionInfo:
+def path(flag: str, metavar: str, text: str, *short: str) -> OptionInfo:
     """Return an option for a path. An empty one is refused: it would mean the current folder, or nothing at all."""
 
     def parse(value: str) -> Path:
@@ -31,7 +31,7 @@ def path(flag: str, metavar: str, text: str) -> OptionInfo:
             raise UsageError(message, "name a path, or leave it out")
         return Path(value)
 
-    return typer.Option(flag, parser=parse, metavar=metavar, help=text)  # type: ignore[no-any-return]
+    return typer.Option(flag, *short, parser=parse, metavar=metavar, help=text)  # type: ignore[no-any-return]
 
 
 Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="Data set.")]
@@ -102,5 +102,6 @@ Trace = Annotated[
     Path | None,
     path("--trace", "FOLDER", "Write where the time goes: trace.json for a browser, time.json."),
 ]
+Output = Annotated[Path | None, path("--output", "FILE", "Write to this file; what is there is replaced.", "-o")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]

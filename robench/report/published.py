@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from robench.api.records import CLEAN
+from robench.errors import UsageError
 from robench.report.listing import plain, print_listing
 from robench.report.markdown import escape, markdown_table
 
@@ -124,6 +125,18 @@ def _to_csv(comparison: PublishedComparison) -> str:
 PUBLISHED_FORMATS: Mapping[str, Callable[[PublishedComparison], str]] = MappingProxyType(
     {"table": _to_text, "json": _to_json, "csv": _to_csv, "markdown": _to_markdown}
 )
+
+
+def render_published(comparison: PublishedComparison, form: str) -> str:
+    """Render the comparison as text that ends with a line feed.
+
+    Raises:
+        UsageError: It has no such format.
+    """
+    if form not in PUBLISHED_FORMATS:
+        message = f"--against has no format {form}"
+        raise UsageError(message, f"choose one of {', '.join(PUBLISHED_FORMATS)}")
+    return PUBLISHED_FORMATS[form](comparison)
 
 
 def _row(figure: ComparedFigure) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from robench.api.records import NORM_LABELS, REJECTION
+from robench.errors import UsageError
 from robench.report.json_format import to_document
 from robench.report.listing import plain, print_listing
 from robench.report.markdown import escape, markdown_table
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from robench.api.records import CleanRow, ResultRow, RunSummary
 
+VARIANT_FORMATS = ("table", "json", "csv", "markdown")
 _MEANING = (
     "robust accuracy (correct or rejected) at the largest epsilon, rejected in brackets; clean: correct only; "
     "95 % Wilson intervals; all in %"
@@ -48,8 +50,20 @@ def render_variants(suite: str, summaries: Mapping[str, RunSummary], form: str) 
     Args:
         suite: Its name.
         summaries: By variant, at least one.
-        form: ``json``, ``csv`` or ``markdown``.
+        form: One of ``VARIANT_FORMATS``.
+
+    Raises:
+        UsageError: There is no such format.
     """
+    if form not in VARIANT_FORMATS:
+        message = f"a suite with variants has no format {form}"
+        raise UsageError(message, f"choose one of {', '.join(VARIANT_FORMATS)}, or one run with --run")
+    if form == "table":
+        from rich.console import Console
+
+        text = io.StringIO()
+        print_variants(suite, summaries, Console(file=text, force_terminal=False, color_system=None))
+        return text.getvalue()
     if form == "json":
         variants = {name: to_document(summary) for name, summary in summaries.items()}
         return json.dumps({"suite": suite, "variants": variants}, indent=2, allow_nan=False) + "\n"
@@ -61,9 +75,6 @@ def render_variants(suite: str, summaries: Mapping[str, RunSummary], form: str) 
     cells = [[escape(cell) for cell in row] for row in rows]
     title = f"**{escape(_title(suite, summaries))}**"
     return f"{title}\n\n{markdown_table([escape(name) for name in header], cells)}\n\n- {escape(_MEANING)}\n"
-
-
-VARIANT_FORMATS = ("json", "csv", "markdown")
 
 
 def _title(suite: str, summaries: Mapping[str, RunSummary]) -> str:

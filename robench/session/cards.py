@@ -7,17 +7,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from robench.analysis.card import build_card
-from robench.analysis.credit import assign_credit
-from robench.analysis.evidence import Evidence, critical_epsilons, rejection_radii, worst_case
-from robench.analysis.judged import Judged
-from robench.api.records import ADAPTIVE, CLEAN, COMPOSITES, REJECTION, WORST_CASE
+from robench.session.evidence import gather_evidence
 from robench.session.workbench import BASELINE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from robench.analysis.credit import Credit
-    from robench.api.records import Card, CellCounts, Finding, RunSummary
+    from robench.analysis.evidence import Evidence
+    from robench.api.records import Card, RunSummary
     from robench.storage.store import ResultStore
 
 
@@ -30,129 +27,25 @@ def write_cards(store: ResultStore, summary: RunSummary) -> tuple[Card, ...]:
         store: Where the run is.
         summary: Of the run.
     """
-    run = summary.run
-    members, aims = store.member_counts(run.id), _aims(summary.details)
-    # An attack that wants an image rejected bounds nothing when it fails to fool.
-    counts = [count for count in store.counts(run.id) if aims.get(count.cell.attack, "wrong") == "wrong"]
-    findings = store.findings(run.id)
-    evidence = {}
-    for defense in summary.defenses:
-        own = [count for count in counts if count.cell.defense == defense and count.n == run.images]
-        theirs = [count for count in members if count.cell.defense == defense and count.n]
-        facts = _facts(summary.details, defense)
-        found = _gather(store, run.id, own, theirs, norm=summary.norm, findings=findings.get(defense, ()), facts=facts)
-        if found is not None:
-            evidence[defense] = found
     known = {card.defense: card for card in summary.cards}
+    cards = build_cards(gather_evidence(store, summary), summary)
+    for defense, card in cards.items():
+        if defense not in known or replace(known[defense], created=card.created) != card:
+            store.add_card(summary.run.id, card)
+    return tuple(cards.values())
+
+
+def build_cards(evidence: Mapping[str, Evidence], summary: RunSummary) -> dict[str, Card]:
+    """Write the card of each defense, and store none.
+
+    Args:
+        evidence: By defense.
+        summary: Of their run.
+    """
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    cards = []
-    for defense, own_evidence in evidence.items():
-        baseline = None if defense == BASELINE else evidence.get(BASELINE)
-        card = build_card(own_evidence, baseline, run, summary.details, created)
-        if defense not in known or replace(known[defense], created=created) != card:
-            store.add_card(run.id, card)
-        cards.append(card)
-    return tuple(cards)
-
-
-def _gather(
-    store: ResultStore,
-    run: str,
-    counts: Sequence[CellCounts],
-    members: Sequence[CellCounts],
-    *,
-    norm: str,
-    findings: Sequence[Finding],
-    facts: Mapping[str, object],
-) -> Evidence | None:
-    """Read what is known of one defense; None if there is nothing to say."""
-    by_attack: dict[str, dict[str, CellCounts]] = {}
-    for count in counts:
-        by_attack.setdefault(count.cell.attack, {})[count.cell.epsilon] = count
-    if CLEAN not in by_attack:
-        return None
-
-    def judged(attack: str) -> dict[str, Judged]:
-        found = by_attack.get(attack, {})
-        return {text: Judged.of(store.outcomes(run, found[text].cell.key)) for text in sorted(found, key=float)}
-
-    clean = judged(CLEAN)["0"]
-    cell = by_attack[CLEAN]["0"].cell
-    chief = _chief(by_attack)
-    attacked = judged(chief) if chief in COMPOSITES else _weakest(store, run, by_attack)
-    critical = critical_epsilons(
-        attacked, clean, store.lowest_wins(cell.subject, norm, [int(image) for image in clean.image])
-    )
-    rejection = judged(REJECTION)
-    ours = [count for count in members if count.cell.ensemble == _ensemble(by_attack, chief)]
-    alone = [
-        count for attack, found in by_attack.items() if attack not in {CLEAN, *COMPOSITES} for count in found.values()
-    ]
-    return Evidence(
-        defense=cell.defense,
-        norm=norm,
-        knowledge=_knowledge(by_attack, chief),
-        clean=clean,
-        worst={text: worst_case(one, critical, text, stochastic=cell.stochastic) for text, one in attacked.items()},
-        critical=critical,
-        rejection=rejection_radii(rejection, clean) if rejection else None,
-        alone=alone,
-        members=ours,
-        credit=_credit(store, run, [*alone, *ours], clean),
-        stochastic=cell.stochastic,
-        findings=findings,
-        facts=facts,
-    )
-
-
-def _credit(store: ResultStore, run: str, counts: Sequence[CellCounts], clean: Judged) -> dict[str, Credit]:
-    """Say what each attack won and no other."""
-    attempts: dict[str, dict[str, Judged]] = {}
-    for count in counts:
-        cell = count.cell
-        # What was judged on one draw may have been luck, so it is no win over a stochastic defense.
-        if not cell.stochastic or cell.knowledge == "adaptive":
-            known = attempts.setdefault(cell.attack, {})
-            if cell.epsilon not in known:  # on its own it was tried on every image, as a member not
-                known[cell.epsilon] = Judged.of(store.outcomes(run, cell.key))
-    return assign_credit(attempts, clean)
-
-
-def _chief(by_attack: Mapping[str, object]) -> str:
-    """Return the ensemble whose bound is the headline; empty without one."""
-    return next((name for name in (ADAPTIVE, WORST_CASE) if name in by_attack), "")
-
-
-def _ensemble(by_attack: Mapping[str, Mapping[str, CellCounts]], chief: str) -> str:
-    return next(iter(by_attack[chief].values())).cell.ensemble if chief else ""
-
-
-def _knowledge(by_attack: Mapping[str, Mapping[str, CellCounts]], chief: str) -> str:
-    if chief:
-        return next(iter(by_attack[chief].values())).cell.knowledge
-    known = {count.cell.knowledge for found in by_attack.values() for count in found.values()}
-    return next((word for word in ("adaptive", "naive", "oblivious") if word in known), "none")
-
-
-def _weakest(store: ResultStore, run: str, by_attack: Mapping[str, Mapping[str, CellCounts]]) -> dict[str, Judged]:
-    """Return, for each epsilon, the outcomes under the attack that leaves the least robust accuracy."""
-    least: dict[str, CellCounts] = {}
-    for attack, found in by_attack.items():
-        for text, count in found.items() if attack not in {CLEAN, *COMPOSITES} else ():
-            if text not in least or count.fooled > least[text].fooled:
-                least[text] = count
-    return {text: Judged.of(store.outcomes(run, least[text].cell.key)) for text in sorted(least, key=float)}
-
-
-def _aims(details: Mapping[str, object]) -> dict[str, object]:
-    """Return what each attack is after, by its name; runs of an older robench do not say."""
-    attacks = details.get("attacks")
-    if not isinstance(attacks, dict):
-        return {}
-    return {name: own.get("goal", "wrong") for name, own in attacks.items() if isinstance(own, dict)}
-
-
-def _facts(details: Mapping[str, object], defense: str) -> Mapping[str, object]:
-    defenses = details.get("defenses")
-    own = defenses.get(defense) if isinstance(defenses, dict) else None
-    return own if isinstance(own, dict) else {}
+    return {
+        defense: build_card(
+            own, None if defense == BASELINE else evidence.get(BASELINE), summary.run, summary.details, created
+        )
+        for defense, own in evidence.items()
+    }

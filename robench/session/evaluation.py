@@ -24,8 +24,9 @@ from robench.registry.code import digest_code
 from robench.session.cards import write_cards
 from robench.session.diagnosing import diagnose_evaluation
 from robench.session.ensembles import ensembles_for, name_members
-from robench.session.examples import Keeper, examples_folder
+from robench.session.examples import Keeper
 from robench.session.filling import Filling, record
+from robench.session.kept import examples_folder
 from robench.session.summaries import summarise_stored
 from robench.session.workbench import Workbench
 from robench.storage.store import ResultStore

@@ -17,7 +17,8 @@ from robench.engine.memory import keep_freed_memory
 from robench.engine.plan import JUDGING_DRAWS
 from robench.engine.runner import Runner
 from robench.errors import RobenchError
-from robench.session.examples import examples_folder, keeps_any, read_kept
+from robench.session.examples import keeps_any, read_kept
+from robench.session.kept import examples_folder
 from robench.session.stored import StoredRun
 from robench.session.workbench import Workbench
 from robench.storage.store import ResultStore

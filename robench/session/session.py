@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from robench.api import Split
+    from robench.api.exhibit import Exhibit
+    from robench.api.leaderboard import Board
     from robench.api.published import PublishedComparison
     from robench.api.records import Run, RunSummary
     from robench.config.file import Config
@@ -219,6 +222,58 @@ class Session:
         from robench.session.references import compare_with
 
         return compare_with(summary, reference)
+
+    def exhibit(self, db: str, run: str | None = None, *, data_dir: Path | None = None) -> Exhibit:
+        """Gather a stored run with what its pictures need. Whatever is missing is noted, not raised.
+
+        Args:
+            db: Path or URL of the store.
+            run: Beginning of the run's id; None for the newest.
+            data_dir: Where data sets are: the clean ones beside kept examples come from there.
+
+        Raises:
+            RobenchError: If there is no such store or run.
+        """
+        from robench.session.exhibits import exhibit
+
+        return exhibit(db, run, partial(self._test_split, self.paths(db=db, data_dir=data_dir)))
+
+    def leaderboard(self, sources: Sequence[str], epsilons: str | None = None) -> tuple[Board, ...]:
+        """Put the defenses of several stores beside each other. What anybody has won over a defense counts.
+
+        Args:
+            sources: Paths or URLs of stores, and archives that ``export`` has written.
+            epsilons: Those that are ranked, as in ``--epsilons``; by default those of the data set in benchmarks.toml.
+
+        Raises:
+            RobenchError: If one of them is damaged, was altered, or says something else about the same outcome.
+        """
+        from robench.config.epsilons import parse_epsilons
+        from robench.config.file import load_config
+        from robench.config.location import find_config
+        from robench.session.leaderboard import leaderboard
+
+        asked = None if epsilons is None else parse_epsilons(epsilons, "--epsilons")
+        config = load_config(find_config(self._config, self._environ, self._cwd))
+
+        def declared(dataset: str, norm: str) -> tuple[str, ...]:
+            own = config.datasets.get(dataset)
+            theirs = None if own is None else own.l2_epsilons if norm == "l2" else own.epsilons
+            return asked or theirs or ()
+
+        return leaderboard(sources, declared)
+
+    def _test_split(self, paths: PathSettings, dataset: str) -> tuple[Split, tuple[str, ...]]:
+        """Return the test images of a data set that is here already, and the names of its classes."""
+        from robench.engine.data import Splits
+        from robench.errors import UsageError
+        from robench.session.workbench import data_context
+
+        if dataset not in self.catalog.datasets:
+            message = f"no plugin has the data set {dataset!r}"
+            raise UsageError(message, "install it where the report is made")
+        spec = self.catalog.datasets[dataset].spec
+        return Splits(spec, data_context(paths, self._listener(), offline=True)).test, spec.classes
 
     def runs(self, db: str) -> tuple[Run, ...]:
         """List all stored runs, newest first.

@@ -19,11 +19,19 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Program
 
-HEAVY = ("torch", "sqlalchemy", "numpy", "alembic", "foolbox")
+HEAVY = ("torch", "sqlalchemy", "numpy", "alembic", "foolbox", "altair", "vl_convert", "jinja2", "PIL")
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["run", "--help"], ["--version"], ["plugins", "list"], ["plugins", "show", "puvae"]]
+    "arguments",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["figure", "--help"],
+        ["--version"],
+        ["plugins", "list"],
+        ["plugins", "show", "puvae"],
+    ],
 )
 def test_light_commands_import_nothing_heavy(program: Program, arguments: list[str]) -> None:
     code = (

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from robench.api.records import CLEAN
-from robench.session.examples import examples_folder
+from robench.session.kept import examples_folder
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
@@ -172,3 +172,20 @@ def test_a_run_over_more_images_keeps_only_what_is_new(lab: ToyLab) -> None:
 )
 def test_examples_are_beside_the_store(tmp_path: Path, db: str, folder: str) -> None:
     assert examples_folder(db.format(tmp=tmp_path)) == Path(folder.format(tmp=tmp_path))
+
+
+def test_reconstructions_are_kept_of_the_first_images_only(lab: ToyLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("robench.session.examples.RECONSTRUCTED", 15)
+    summary = lab.run(
+        keep_examples=True, defenses=("toy-choose",), attacks=("fgsm",), epsilons="0.1", images=30, batch_size=10
+    )
+    (cell,) = attacked_cells(lab, summary)
+    assert kept_positions(lab, cell) == list(range(30))
+    files = (lab.folder / "toys.examples").glob(f"*/{cell.key}/reconstructions/*.safetensors")
+    found = {path.name: load_file(path)["positions"].tolist() for path in files}
+    assert found == {"0-9.safetensors": list(range(10)), "10-14.safetensors": list(range(10, 15))}
+
+
+def test_defenses_that_do_not_select_keep_no_reconstructions(lab: ToyLab) -> None:
+    lab.run(keep_examples=True, defenses=("toy-detect",), attacks=("fgsm",), epsilons="0.1", images=10)
+    assert not list((lab.folder / "toys.examples").rglob("reconstructions"))

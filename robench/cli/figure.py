@@ -1,0 +1,47 @@
+"""``robench figure``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from robench.cli import options
+from robench.cli.context import open_session, stdout_for_results_only
+from robench.errors import UsageError
+
+
+def figure(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="curves, outcomes, proportion, critical, heatmap, scores, roc or reconstructions.",
+            show_default=False,
+        ),
+    ],
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Beginning of a run's id (default: the newest).")
+    ] = None,
+    output: Annotated[
+        Path | None, options.path("--output", "FILE", "A .pdf, .svg or .png (default: NAME.pdf).", "-o")
+    ] = None,
+    db: options.Db = None,
+    data_dir: options.DataDir = None,
+) -> None:
+    """Draw a stored run for a two-column paper, and print the caption that goes with it."""
+    from robench.cli.output import write_output
+    from robench.report.figures.paper import FORMATS, NAMES, caption_of, draw_figure
+
+    if name not in NAMES:
+        message = f"unknown figure {name!r}"
+        raise UsageError(message, f"choose one of {', '.join(NAMES)}")
+    output = output or Path(f"{name}.pdf")
+    form = output.suffix.removeprefix(".").lower()
+    if form not in FORMATS:
+        message = f"--output: {output} is no {', '.join(f'.{known}' for known in FORMATS)}"
+        raise UsageError(message, "the end of the name says what to write")
+    session = open_session()
+    with stdout_for_results_only():  # clean images come from a plugin
+        exhibit = session.exhibit(session.paths(db=db).db, run, data_dir=data_dir)
+    write_output(output, draw_figure(name, exhibit, form))
+    typer.echo(caption_of(name, exhibit))

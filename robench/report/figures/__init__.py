@@ -1,0 +1,1 @@
+"""Charts of a run as Vega-Lite specifications, for the page and for files."""

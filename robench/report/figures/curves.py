@@ -1,0 +1,114 @@
+"""Accuracy and rejections against epsilon."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import altair as alt
+
+from robench.report.figures.marks import (
+    ALL,
+    ROWS,
+    Layout,
+    Specification,
+    by_name,
+    epsilon_axis,
+    facet,
+    names,
+    percentage,
+    results,
+    specify,
+)
+
+if TYPE_CHECKING:
+    from robench.api.records import RunSummary
+
+_CHOSEN = f"attack == '{ALL}' || attack == datum.attack"
+_FAINT = 0.08
+_KNOWLEDGE = ("adaptive", "naive", "oblivious")
+
+
+def accuracy_curves(summary: RunSummary, layout: Layout) -> Specification:
+    """Draw robust accuracy against epsilon, a panel for each defense and a line for each attack.
+
+    Bands are 95 % Wilson intervals. A hollow diamond marks the worst epsilon of each sweep. Attacks that know the
+    defense are thick solid lines, others thin and dashed.
+
+    Source: the layout of Wester & Thisted (2020), Figure 7.
+    """
+    rows = results(summary)
+    colour, shape, _ = by_name("attack", names(rows, "attack"), "attack")
+    present = set(names(rows, "knowledge"))
+    known = [word for word in _KNOWLEDGE if word in present]
+    dash = alt.StrokeDash(
+        "knowledge:N",
+        scale=alt.Scale(
+            domain=known, range=[{"adaptive": [1, 0], "naive": [5, 3]}.get(word, [1, 2]) for word in known]
+        ),
+        legend=alt.Legend(title="the attack is"),
+    )
+    thick, thin = (3, 1.4) if layout.choosing else (1.8, 0.9)
+    width = alt.condition("datum.knowledge == 'adaptive'", alt.value(thick), alt.value(thin))
+    tooltip = [
+        alt.Tooltip("defense:N"),
+        alt.Tooltip("attack:N"),
+        alt.Tooltip("knowledge:N"),
+        alt.Tooltip("text:N", title="epsilon"),
+        alt.Tooltip("accuracy:Q", format=".1f", title="robust accuracy, %"),
+        alt.Tooltip("low:Q", format=".1f", title="95 % from"),
+        alt.Tooltip("high:Q", format=".1f", title="to"),
+        alt.Tooltip("n:Q", title="images"),
+    ]
+    shown, band = (
+        alt.condition(_CHOSEN, alt.value(most), alt.value(least)) for most, least in ((1, _FAINT), (0.15, 0))
+    )
+    base = alt.Chart(ROWS).encode(x=epsilon_axis(summary.norm), color=colour)
+    y = percentage("accuracy", "robust accuracy, %")
+    layers = alt.LayerChart(
+        layer=[
+            base.mark_area().encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"), opacity=band),
+            base.mark_line().encode(y=y, strokeDash=dash, strokeWidth=width, opacity=shown, detail="attack:N"),
+            base.transform_filter("datum.marked")
+            .mark_point(filled=True, size=40)
+            .encode(y=y, shape=shape, opacity=shown),
+            base.transform_filter("datum.worst")
+            .mark_point(shape="diamond", size=170, strokeWidth=1.8, filled=False)
+            .encode(y=y, opacity=shown),
+            # Last, hence on top: what the pointer finds.
+            base.mark_point(filled=True, size=70).encode(y=y, opacity=alt.value(0), tooltip=tooltip),
+        ]
+    ).properties(width=layout.panel, height=layout.height(0.62))
+    chart = facet(layers, "defense", summary.defenses, layout.columns)
+    return specify(chart.add_params(alt.param(name="attack", value=ALL)), rows)
+
+
+def proportion_curves(summary: RunSummary, layout: Layout) -> Specification:
+    """Draw the share of images with the label "adversarial" against epsilon.
+
+    Source: Wester & Thisted (2020), Figure 8.
+    """
+    rows = results(summary)
+    colour, shape, dash = by_name("attack", names(rows, "attack"), "attack")
+    shown = alt.condition(_CHOSEN, alt.value(1), alt.value(_FAINT))
+    base = alt.Chart(ROWS).encode(x=epsilon_axis(summary.norm), color=colour)
+    y = percentage("rejected", "labelled adversarial, %")
+    tooltip = [
+        alt.Tooltip("defense:N"),
+        alt.Tooltip("attack:N"),
+        alt.Tooltip("text:N", title="epsilon"),
+        alt.Tooltip("rejected:Q", format=".1f", title="adversarial, %"),
+        alt.Tooltip("n:Q", title="images"),
+    ]
+    layers = alt.LayerChart(
+        layer=[
+            base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash, opacity=shown),
+            base.transform_filter("datum.marked")
+            .mark_point(filled=True, size=40)
+            .encode(y=y, shape=shape, opacity=shown),
+            base.mark_point(filled=True, size=70).encode(y=y, opacity=alt.value(0), tooltip=tooltip),
+        ]
+    ).properties(width=layout.panel, height=layout.height(0.5))
+    rejecting = [name for name in summary.defenses if any(row["rejected"] for row in rows if row["defense"] == name)]
+    kept = [row for row in rows if row["defense"] in rejecting]
+    chart = facet(layers, "defense", rejecting, layout.columns)
+    return specify(chart.add_params(alt.param(name="attack", value=ALL)), kept)

@@ -1,0 +1,140 @@
+"""Leaderboards: checked, joined, and no more flattering than all stores together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from robench.errors import RobenchError
+from robench.report.html.leaderboard import leaderboard_html
+from robench.session import Session
+from robench.session.leaderboard import _name
+from tests.conftest import clean_environment
+from tests.fabricated_store import Fabrication, fabricate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from robench.api.leaderboard import Board, Entry
+
+ATTACKED = Fabrication(images=40)
+
+
+def session(folder: Path) -> Session:
+    return Session(environ={**clean_environment(), "ROBENCH_CACHE": str(folder)}, cwd=folder)
+
+
+def store(folder: Path, name: str, made: Fabrication) -> str:
+    path = folder / f"{name}.db"
+    fabricate(path, made)
+    return str(path)
+
+
+def entries(boards: tuple[Board, ...]) -> dict[str, Entry]:
+    return {entry.defense: entry for board in boards for entry in board.entries}
+
+
+def test_stores_and_archives_are_read_alike(tmp_path: Path) -> None:
+    made = store(tmp_path, "a", ATTACKED)
+    session(tmp_path).export(made, tmp_path / "a.zip")
+    direct = session(tmp_path).leaderboard([made])
+    packed = session(tmp_path).leaderboard([str(tmp_path / "a.zip")])
+    assert [(name, entry.worst) for name, entry in entries(direct).items()] == [
+        (name, entry.worst) for name, entry in entries(packed).items()
+    ]
+    assert entries(packed)["magnet"].sources == ("a.zip",)
+
+
+def test_the_epsilons_of_the_configuration_are_ranked(tmp_path: Path) -> None:
+    first = store(tmp_path, "a", Fabrication(images=20, epsilons=("0.05", "0.1", "0.2", "0.3")))
+    second = store(tmp_path, "b", Fabrication(images=20, norm="l2", epsilons=("0.5", "1", "2")))
+    other = store(tmp_path, "c", Fabrication(images=20, dataset="other"))
+    boards = session(tmp_path).leaderboard([first, second, other])
+    assert [(board.dataset, board.norm, board.epsilons) for board in boards] == [
+        ("mnist", "l2", ("0.5", "1", "2")),
+        ("mnist", "linf", ("0.1", "0.2", "0.3")),
+        ("other", "linf", ("0.1", "0.2", "0.3")),
+    ]
+    (asked,) = session(tmp_path).leaderboard([first], "0.05")
+    assert asked.epsilons == ("0.05",)
+
+
+def test_figures_are_those_of_the_cards_and_naive_claims_stand_beside(tmp_path: Path) -> None:
+    found = entries(session(tmp_path).leaderboard([store(tmp_path, "a", ATTACKED)]))
+    magnet = found["magnet"]
+    assert magnet.doubts == ()
+    assert magnet.worst["0.3"].value == next(
+        metric.value
+        for metric in magnet.card.metrics
+        if (metric.epsilon, metric.name) == ("0.3", "strict robust accuracy")
+    )
+    assert magnet.naive["0.3"].accuracy > (magnet.worst["0.3"].value or 0) + 0.3
+
+
+@pytest.mark.parametrize(
+    ("made", "doubt"),
+    [
+        (Fabrication(images=40, attacks=("fgsm", "pgd")), "no attack that knows the defense was run on it"),
+        (Fabrication(images=40, diagnosed=None), "not diagnosed"),
+        (Fabrication(images=40, diagnosed="FAIL"), "diagnostics failed: adaptive: order"),
+        (Fabrication(images=40, failed=("fgsm",)), "the run is not complete"),
+    ],
+    ids=["naive", "undiagnosed", "failing", "partial"],
+)
+def test_entries_without_what_makes_them_comparable_are_set_apart(
+    tmp_path: Path, made: Fabrication, doubt: str
+) -> None:
+    found = entries(session(tmp_path).leaderboard([store(tmp_path, "a", made)]))
+    assert found["magnet"].doubts == (doubt,)
+
+
+def test_a_warning_sets_nobody_apart(tmp_path: Path) -> None:
+    found = entries(session(tmp_path).leaderboard([store(tmp_path, "a", Fabrication(images=20, diagnosed="WARN"))]))
+    assert found["magnet"].doubts == ()
+    assert found["magnet"].warnings == ("adaptive: order",)
+
+
+def test_what_anybody_has_won_over_a_defense_counts(tmp_path: Path) -> None:
+    mine = store(tmp_path, "mine", Fabrication(images=40, hardness=0.3))
+    alone = entries(session(tmp_path).leaderboard([mine]))["magnet"]
+    theirs = store(tmp_path, "theirs", Fabrication(images=30, hardness=0.1))
+    joined = entries(session(tmp_path).leaderboard([mine, theirs]))["magnet"]
+    assert joined.run.id == alone.run.id  # the one over most images
+    assert (joined.worst["0.2"].value or 0) < (alone.worst["0.2"].value or 0)
+
+
+def test_the_same_run_twice_is_one_entry_with_two_sources(tmp_path: Path) -> None:
+    made = store(tmp_path, "a", ATTACKED)
+    session(tmp_path).export(made, tmp_path / "b.zip")
+    (board,) = session(tmp_path).leaderboard([made, str(tmp_path / "b.zip")])
+    assert len(board.entries) == 4
+    assert {entry.sources for entry in board.entries} == {("a.db", "b.zip")}
+
+
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    session(tmp_path).export(store(tmp_path, "a", ATTACKED), tmp_path / "a.zip")
+    whole = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(whole[:200] + b"\0\1\2" + whole[203:])
+    with pytest.raises(RobenchError, match=r"a\.zip"):
+        session(tmp_path).leaderboard([str(tmp_path / "a.zip")])
+
+
+def test_sources_are_only_read(tmp_path: Path) -> None:
+    made = tmp_path / "a.db"
+    fabricate(made, Fabrication(images=10))
+    before, names = made.read_bytes(), sorted(tmp_path.iterdir())
+    assert "magnet" in leaderboard_html(session(tmp_path).leaderboard([str(made)]))
+    assert made.read_bytes() == before
+    assert sorted(tmp_path.iterdir()) == names
+
+
+def test_a_run_that_makes_no_sense_is_named(tmp_path: Path) -> None:
+    senseless = Fabrication(images=10, cards=False, details={"parameters_changed": {"magnet": 3}})
+    with pytest.raises(RobenchError, match=r"odd\.db: run [0-9a-f]{12} is not as robench writes one"):
+        session(tmp_path).leaderboard([store(tmp_path, "odd", senseless)])
+
+
+def test_sources_are_named_without_where_they_are() -> None:
+    assert _name("some/where/a.db") == "a.db"
+    assert _name("postgresql://me:secret@host/results?sslpassword=secret") == "results"
