@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test stress lint docs bench clean
+.PHONY: demo test stress lint docs results bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/robench run --images 100
@@ -38,6 +38,10 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	$(BIN)/pip install --constraint constraints.txt --editable '.[dev]'
 	touch $(VENV)/installed $@
+
+# The paper's suites as far as time allows, then docs/results; RESULTS="--dataset mnist --minutes 9" for a part of it.
+results: $(VENV)/installed-dev
+	$(BIN)/python -m tests.results $(RESULTS)
 
 # In an environment of its own: torchattacks pins old releases of what others need new.
 bench: $(VENV)-bench/installed

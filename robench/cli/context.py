@@ -8,7 +8,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robench.errors import UsageError
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from robench.api.records import RunSummary
@@ -57,3 +61,16 @@ def print_report(summary: "RunSummary", form: str) -> None:
         print_summary(summary, stdout_console())
     else:
         sys.stdout.write(render(summary, form))
+
+
+def print_variants(suite: str, summaries: "Mapping[str, RunSummary]", form: str) -> None:
+    """Print the runs of a suite with variants on stdout, side by side."""
+    from robench.report import variants
+
+    if form == "table":
+        variants.print_variants(suite, summaries, stdout_console())
+    elif form in variants.VARIANT_FORMATS:
+        sys.stdout.write(variants.render_variants(suite, summaries, form))
+    else:
+        message = f"a suite with variants has no format {form}"
+        raise UsageError(message, f"choose one of table, {', '.join(variants.VARIANT_FORMATS)}, or one run with --run")

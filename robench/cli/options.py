@@ -64,6 +64,9 @@ Profile = Annotated[
     str | None, typer.Option("--profile", metavar="NAME", help="Architectures and training: quick, fast or paper.")
 ]
 Suite = Annotated[str | None, typer.Option("--suite", metavar="NAME", help="Suite of benchmarks.toml.")]
+Variant = Annotated[
+    str | None, typer.Option("--variant", metavar="NAME", help="One variant of the suite (default: all, one by one).")
+]
 Config = Annotated[Path | None, path("--config", "FILE", "benchmarks.toml to use; searched upward by default.")]
 Db = Annotated[
     str | None, typer.Option("--db", metavar="PATH", help="Result store: a file or a URL (default: ./robench.db).")

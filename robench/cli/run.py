@@ -3,7 +3,7 @@
 import typer
 
 from robench.cli import options
-from robench.cli.context import command_line, open_session, print_report, stdout_for_results_only
+from robench.cli.context import command_line, open_session, print_report, print_variants, stdout_for_results_only
 
 
 def run(
@@ -19,6 +19,7 @@ def run(
     device: options.Device = None,
     profile: options.Profile = None,
     suite: options.Suite = None,
+    variant: options.Variant = None,
     settings: options.Settings = None,
     config: options.Config = None,
     db: options.Db = None,
@@ -54,6 +55,7 @@ def run(
         device=device,
         profile=profile,
         suite=suite,
+        variant=variant,
         settings=tuple(settings or ()),
         db=db,
         data_dir=data_dir,
@@ -66,7 +68,12 @@ def run(
         trace=trace,
     )
     with stdout_for_results_only():
-        summary = session.run(session.resolve(overrides), command_line())
-    print_report(summary, "json" if json else "table")
-    if summary.failures:
+        requests = session.resolve_variants(overrides)
+        summaries = {name: session.run(request, command_line()) for name, request in requests.items()}
+    form = "json" if json else "table"
+    if None in summaries:
+        print_report(summaries[None], form)
+    else:
+        print_variants(str(suite), {str(name): summary for name, summary in summaries.items()}, form)
+    if any(summary.failures for summary in summaries.values()):
         raise typer.Exit(1)

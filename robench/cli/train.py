@@ -22,6 +22,7 @@ def train(
     device: options.Device = None,
     profile: options.Profile = None,
     suite: options.Suite = None,
+    variant: options.Variant = None,
     settings: options.Settings = None,
     config: options.Config = None,
     data_dir: options.DataDir = None,
@@ -45,11 +46,19 @@ def train(
         device=device,
         profile=profile,
         suite=suite,
+        variant=variant,
         settings=tuple(settings or ()),
         data_dir=data_dir,
     )
     with stdout_for_results_only():
-        reports = session.train(session.resolve(overrides, attacking=False), retrain=retrain)
+        requests = session.resolve_variants(overrides, attacking=False)
+        reports = list(
+            {
+                report.folder: report
+                for request in requests.values()
+                for report in session.train(request, retrain=retrain)
+            }.values()
+        )
     if json:
         entries = [{"trained": item.trained, "folder": str(item.folder), **item.manifest} for item in reports]
         sys.stdout.write(json_module.dumps({"networks": entries}, indent=2) + "\n")

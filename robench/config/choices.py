@@ -26,7 +26,8 @@ DEFAULTS_KEYS = (
 )
 _EITHER_KEYS = ("classifier", "classifier_weights", "epsilons", "false_positive_rate")
 DATASET_KEYS = (*_EITHER_KEYS, "l2_epsilons")
-SUITE_KEYS = DEFAULTS_KEYS + _EITHER_KEYS  # and tables of parameters
+SUITE_KEYS = DEFAULTS_KEYS + _EITHER_KEYS
+SUITE_TABLES = ("parameters", "variants")
 
 Place = Callable[[str], str]
 """Tells where a key was set, such as ``benchmarks.toml: suites.quick.images`` or ``--images``."""

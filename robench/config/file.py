@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from robench.config.checks import invalid, known_name, shown
-from robench.config.choices import DATASET_KEYS, DEFAULTS_KEYS, SUITE_KEYS, Choices, read_choices
+from robench.config.choices import DATASET_KEYS, DEFAULTS_KEYS, SUITE_KEYS, SUITE_TABLES, Choices, read_choices
 from robench.config.location import FILE_NAME, ConfigSource, read_text
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Config:
         suites: ``[suites.NAME]`` by name.
         parameters: ``[parameters.NAME]`` by name of the plugin.
         suite_parameters: ``[suites.NAME.parameters.PLUGIN]`` by name of the suite, then of the plugin.
+        variants: ``[suites.NAME.variants.VARIANT.PLUGIN]`` by name of the suite, of the variant, then of the plugin; in
+            the order of the file.
     """
 
     path: Path
@@ -48,6 +50,7 @@ class Config:
     suites: Mapping[str, Choices]
     parameters: Mapping[str, Mapping[str, Scalar]]
     suite_parameters: Mapping[str, Mapping[str, Mapping[str, Scalar]]]
+    variants: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Scalar]]]]
 
     def place(self, *keys: str) -> str:
         """Return what messages call a key, such as ``benchmarks.toml: suites.quick.images``."""
@@ -78,15 +81,22 @@ def parse_config(text: str, source: ConfigSource) -> Config:
     for key in document:
         known_name(key, _place(label, key), "key", SECTIONS)
     _check_schema(document.get("schema"), label)
-    suites, suite_parameters = _suites(document, label)
+    tables = _table(document, label, "suites")
+    suites = {name: _table(tables, label, "suites", name) for name in tables}
+    choices = {name: {key: suite[key] for key in suite if key not in SUITE_TABLES} for name, suite in suites.items()}
     return Config(
         path=source.path,
         label=label,
         defaults=_choices(_table(document, label, "defaults"), DEFAULTS_KEYS, label, "defaults"),
         datasets=_named_choices(document, "datasets", DATASET_KEYS, label),
-        suites=_named_choices({"suites": suites}, "suites", SUITE_KEYS, label),
-        parameters=_parameters(document, label),
-        suite_parameters=suite_parameters,
+        suites=_named_choices({"suites": choices}, "suites", SUITE_KEYS, label),
+        parameters=_parameters(document, label, "parameters"),
+        suite_parameters=MappingProxyType(
+            {name: _parameters(suite, label, "suites", name, "parameters") for name, suite in suites.items()}
+        ),
+        variants=MappingProxyType(
+            {name: _variants(suite, label, "suites", name, "variants") for name, suite in suites.items()}
+        ),
     )
 
 
@@ -137,20 +147,14 @@ def _named_choices(
     )
 
 
-def _suites(
-    document: Mapping[str, object], label: str
-) -> tuple[dict[str, object], Mapping[str, Mapping[str, Mapping[str, Scalar]]]]:
-    """Return the suites without their tables of parameters, and these."""
-    tables = _table(document, label, "suites")
-    suites = {name: dict(_table(tables, label, "suites", name)) for name in tables}
-    parameters = {name: _parameters(table, label, "suites", name) for name, table in suites.items()}
-    rest = {name: {key: table[key] for key in table if key != "parameters"} for name, table in suites.items()}
-    return {**rest}, MappingProxyType(parameters)
+def _variants(holder: Mapping[str, object], label: str, *path: str) -> Mapping[str, Mapping[str, Mapping[str, Scalar]]]:
+    """Return a table of tables of parameters, the last key of whose path in the file is a key of ``holder``."""
+    tables = _table(holder, label, *path)
+    return MappingProxyType({name: _parameters(tables, label, *path, name) for name in tables})
 
 
-def _parameters(holder: Mapping[str, object], label: str, *keys: str) -> Mapping[str, Mapping[str, Scalar]]:
-    """Return the table ``parameters`` of a table whose path in the file is ``keys``."""
-    path = (*keys, "parameters")
+def _parameters(holder: Mapping[str, object], label: str, *path: str) -> Mapping[str, Mapping[str, Scalar]]:
+    """Return a table of parameters by plugin, the last key of whose path in the file is a key of ``holder``."""
     tables = _table(holder, label, *path)
     parameters = {}
     for name in tables:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
@@ -23,7 +24,7 @@ from robench.config.settings import place_of, read_settings
 from robench.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from robench.api import Effort, Norm
     from robench.config.choices import Choices, Place
@@ -48,6 +49,7 @@ class Overrides:
         settings: Parameters of plugins as in ``puvae.latent_noise=0.2``.
         epsilons: Text as in ``0.05,0.1`` or ``0.01:0.3:30``.
         suite: Name of a suite of benchmarks.toml.
+        variant: Name of one of its variants.
         db: Path or URL of the store.
         data_dir: The user's folder of data sets.
         trace: Folder for a trace of the run.
@@ -66,6 +68,7 @@ class Overrides:
     device: str | None = None
     profile: str | None = None
     suite: str | None = None
+    variant: str | None = None
     db: str | None = None
     data_dir: Path | None = None
     batch_size: int | None = None
@@ -118,6 +121,8 @@ class RunRequest(PathSettings):
         norm: Of the balls whose radii the epsilons are.
         trace: Folder for a trace of the run, if one is wanted.
         keep_examples: Whether to write the attacked images beside the store.
+        suite: The suite of benchmarks.toml that was asked for, if any.
+        variant: Its variant, if it has any.
         parameters: Values by name of the plugin, for those that this run uses; types are checked by
             ``build_parameters``.
         parameter_places: What messages call those that ``[parameters.NAME]`` does not decide, by plugin, then by key.
@@ -146,6 +151,8 @@ class RunRequest(PathSettings):
     norm: Norm
     trace: Path | None
     keep_examples: bool
+    suite: str | None
+    variant: str | None
     parameters: Mapping[str, Mapping[str, object]]
     parameter_places: Mapping[str, Mapping[str, str]]
     settings: Mapping[str, Mapping[str, object]]
@@ -228,7 +235,7 @@ def resolve_run(
     # The ensemble may take any attack.
     used = {classifier, *defenses, *(known["attack"] if ADAPTIVE in attacks else attacks)}
     settings = read_settings(overrides.settings, _settable(known), remark)
-    tables = _parameters(config, overrides.suite, settings)
+    tables = _parameters(config, overrides, settings)
     return RunRequest(
         db=paths.db,
         data_dir=paths.data_dir,
@@ -254,6 +261,8 @@ def resolve_run(
         norm=norm,
         trace=overrides.trace,
         keep_examples=overrides.keep_examples,
+        suite=overrides.suite,
+        variant=overrides.variant,
         parameters=MappingProxyType({name: values for name, (values, _) in tables.items() if name in used}),
         parameter_places=MappingProxyType({name: places for name, (_, places) in tables.items() if places}),
         settings=settings,
@@ -295,21 +304,41 @@ def _settable(known: Mapping[str, Collection[str]]) -> list[str]:
 
 
 def _parameters(
-    config: Config, suite: str | None, settings: Mapping[str, Mapping[str, Scalar]]
+    config: Config, overrides: Overrides, settings: Mapping[str, Mapping[str, Scalar]]
 ) -> dict[str, tuple[dict[str, Scalar], dict[str, str]]]:
-    """Return the parameters of each plugin: ``--set``, then the suite's, then the file's.
+    """Return the parameters of each plugin: ``--set``, then those of the suite's variant, the suite's, the file's.
 
     Returns:
         By plugin, values by key, and what messages call the keys that the file's own table does not decide.
     """
-    own = {} if suite is None else config.suite_parameters[suite]
-    tables = {}
-    for name in {**config.parameters, **own, **settings}:
-        theirs, ours = own.get(name, {}), settings.get(name, {})
-        values = {**config.parameters.get(name, {}), **theirs, **ours}
-        places = {key: config.place("suites", str(suite), "parameters", name, key) for key in theirs}
-        tables[name] = (values, {**places, **{key: place_of(name, key) for key in ours}})
+    layers: list[tuple[Mapping[str, Mapping[str, Scalar]], Callable[[str, str], str]]] = []
+    if overrides.suite is not None:
+        suite, variant = overrides.suite, _variant(config, overrides)
+        layers.append((config.suite_parameters[suite], partial(config.place, "suites", suite, "parameters")))
+        if variant is not None:
+            place = partial(config.place, "suites", suite, "variants", variant)
+            layers.append((config.variants[suite][variant], place))
+    elif overrides.variant is not None:
+        message = f"--variant {overrides.variant}: only a suite has variants"
+        raise UsageError(message, "give --suite as well")
+    layers.append((settings, place_of))
+    tables = {name: (dict(values), dict[str, str]()) for name, values in config.parameters.items()}
+    for parameters, place_in in layers:
+        for name, given in parameters.items():
+            values, places = tables.setdefault(name, ({}, {}))
+            values.update(given)
+            places.update({key: place_in(name, key) for key in given})
     return tables
+
+
+def _variant(config: Config, overrides: Overrides) -> str | None:
+    variants = config.variants[str(overrides.suite)]
+    if overrides.variant is not None:
+        known_name(overrides.variant, "--variant", f"variant of {overrides.suite}", variants)
+    elif variants:
+        message = f"the suite {overrides.suite} has variants, each a run of its own"
+        raise UsageError(message, f"choose one with --variant: {', '.join(variants)}")
+    return overrides.variant
 
 
 def _in(config: Config, *keys: str) -> Place:

@@ -13,11 +13,7 @@ if TYPE_CHECKING:
 
 
 def to_json(summary: RunSummary) -> str:
-    """Render a run as one JSON object.
-
-    The keys of its rows are the fields of the records of the same name; accuracies are shares in [0, 1], epsilons
-    exact decimal text, ``correct``, ``wrong`` and ``rejected`` numbers of images. ``failures`` are cells,
-    ``failed_plugins`` what could not be loaded, asked for or not.
+    """Render a run as one JSON object, see ``to_document``.
 
     Args:
         summary: What to render.
@@ -28,8 +24,21 @@ def to_json(summary: RunSummary) -> str:
     Raises:
         ValueError: A number is not finite, which JSON cannot express.
     """
+    return json.dumps(to_document(summary), indent=2, allow_nan=False) + "\n"
+
+
+def to_document(summary: RunSummary) -> dict[str, object]:
+    """Return a run as what JSON can express.
+
+    The keys of its rows are the fields of the records of the same name; accuracies are shares in [0, 1], epsilons
+    exact decimal text, ``correct``, ``wrong`` and ``rejected`` numbers of images. ``failures`` are cells,
+    ``failed_plugins`` what could not be loaded, asked for or not.
+
+    Args:
+        summary: What to render.
+    """
     run = summary.run
-    document = {
+    return {
         "run": run.id,
         "complete": summary.complete,
         "dataset": run.dataset,
@@ -46,4 +55,3 @@ def to_json(summary: RunSummary) -> str:
         "cards": [asdict(card) for card in summary.cards],
         "details": dict(summary.details),
     }
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"

@@ -24,24 +24,25 @@ def to_markdown(summary: RunSummary) -> str:
         Markdown whose source is aligned as well, ending with a line feed.
     """
     grid = build_grid(summary)
-    rows = [[_escape(" ".join(cell)) for cell in row] for row in grid.rows]
+    rows = [[escape(" ".join(cell)) for cell in row] for row in grid.rows]
     parts = [
-        f"**{_escape(grid.title)}**",
-        *(f"**{_escape(warning)}**" for warning in grid.warnings),
-        _table([_escape(name) for name in grid.header], rows),
-        "\n".join(f"- {_escape(note)}" for note in grid.notes),
+        f"**{escape(grid.title)}**",
+        *(f"**{escape(warning)}**" for warning in grid.warnings),
+        markdown_table([escape(name) for name in grid.header], rows),
+        "\n".join(f"- {escape(note)}" for note in grid.notes),
         *(_card(card) for card in grid.cards),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _card(card: Card) -> str:
-    title = f"**Evaluation card of {_escape(card.defense)}: {_escape(card.verdict)}**"
-    lines = (f"{number}. {name}: {_escape(text)}" for number, (name, text) in enumerate(card.lines, start=1))
+    title = f"**Evaluation card of {escape(card.defense)}: {escape(card.verdict)}**"
+    lines = (f"{number}. {name}: {escape(text)}" for number, (name, text) in enumerate(card.lines, start=1))
     return "\n".join([title, "", *lines])
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Align the cells of a table, which are Markdown already; no line feed at the end."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     rule = ["-" * width for width in widths]
     return "\n".join(_line(cells, widths) for cells in (header, rule, *rows))
@@ -52,5 +53,6 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return f"| {' | '.join(padded)} |"
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Keep text from being taken for Markdown."""
     return text.translate(_ESCAPES)

@@ -181,6 +181,8 @@ class _Evaluation:
             },
             "norm": self.request.norm,
             "budget": self.request.budget,
+            "suite": self.request.suite,
+            "variant": self.request.variant,
             "engine": self.request.engine,
             "worst_case": self.request.worst_case,
             "environment": self.environment,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from robench.api import Split
     from robench.api.exhibit import Exhibit
     from robench.api.leaderboard import Board
+    from robench.api.published import PublishedComparison
     from robench.api.records import Run, RunSummary
     from robench.config.file import Config
     from robench.config.request import Overrides, PathSettings, RunRequest
@@ -83,6 +85,40 @@ class Session:
         known["attack"] = (*known["attack"], ADAPTIVE)
         return resolve_run(config, overrides, self._environ, known, self.catalog.remark(), attacking=attacking)
 
+    def resolve_variants(self, overrides: Overrides, *, attacking: bool = True) -> dict[str | None, RunRequest]:
+        """Do as ``resolve`` for every variant of a suite that has some, unless the overrides name one.
+
+        Returns:
+            By name of the variant, in the order of the file; None is the only key where there are none.
+
+        Raises:
+            UsageError: If a value is invalid or missing, or a name is unknown.
+        """
+        from robench.config.file import load_config
+        from robench.config.location import find_config
+
+        config = load_config(find_config(self._config, self._environ, self._cwd))
+        names = () if overrides.variant is not None else tuple(config.variants.get(overrides.suite or "", ()))
+        chosen = names or (overrides.variant,)
+        return {
+            name: self.resolve(dataclasses.replace(overrides, variant=name), attacking=attacking) for name in chosen
+        }
+
+    def variants(self, db: str, suite: str) -> dict[str, RunSummary]:
+        """Summarise the newest run of each variant of a suite.
+
+        Returns:
+            By name of the variant, in the order of the runs; empty if no stored run is of a variant of it.
+
+        Raises:
+            RobenchError: If there is no such store.
+        """
+        from robench.session.summaries import summarise_variants
+        from robench.storage.store import ResultStore
+
+        with ResultStore.open(db, create=False) as store:
+            return summarise_variants(store, suite)
+
     def _mention_strangers(self, config: Config) -> None:
         """Say which variables and which tables of benchmarks.toml mean nothing here: misspelt, they have no effect."""
         from robench.config.environment import strangers
@@ -95,6 +131,11 @@ class Session:
             (("parameters",), config.parameters, settable),
             (("datasets",), config.datasets, known["dataset"]),
             *((("suites", name, "parameters"), own, settable) for name, own in config.suite_parameters.items()),
+            *(
+                (("suites", suite, "variants", name), own, settable)
+                for suite, variants in config.variants.items()
+                for name, own in variants.items()
+            ),
         ):
             for name in sorted(set(found) - set(names)):
                 place = config.place(*keys, name)
@@ -151,28 +192,46 @@ class Session:
 
         return train_networks(request, self.catalog, self._listener(), retrain=retrain)
 
-    def summary(self, db: str, run: str | None = None) -> RunSummary:
+    def summary(self, db: str, run: str | None = None, suite: str | None = None) -> RunSummary:
         """Summarise a stored run.
 
         Args:
             db: Path or URL of the store.
             run: Beginning of the run's id; None for the newest.
+            suite: Name of the suite that it must be of; None for any run.
 
         Raises:
             RobenchError: If there is no such store or run.
         """
-        from robench.session.summaries import summarise_stored
+        from robench.session.summaries import find_run, summarise_stored
         from robench.storage.store import ResultStore
 
         with ResultStore.open(db, create=False) as store:
-            return summarise_stored(store, store.find_run(run))
+            return summarise_stored(store, find_run(store, run, suite))
 
-    def exhibit(self, db: str, run: str | None = None, *, data_dir: Path | None = None) -> Exhibit:
+    def compare_published(self, summary: RunSummary, reference: str) -> PublishedComparison:
+        """Put a run beside published figures.
+
+        Args:
+            summary: Of the run.
+            reference: ``paper``, or the path of a CSV file.
+
+        Raises:
+            UsageError: If there is no such reference, or it is malformed, or has no figures of the run's data set.
+        """
+        from robench.session.references import compare_with
+
+        return compare_with(summary, reference)
+
+    def exhibit(
+        self, db: str, run: str | None = None, suite: str | None = None, *, data_dir: Path | None = None
+    ) -> Exhibit:
         """Gather a stored run with what its pictures need. Whatever is missing is noted, not raised.
 
         Args:
             db: Path or URL of the store.
             run: Beginning of the run's id; None for the newest.
+            suite: Name of the suite that it must be of; None for any run.
             data_dir: Where data sets are: the clean ones beside kept examples come from there.
 
         Raises:
@@ -180,7 +239,7 @@ class Session:
         """
         from robench.session.exhibits import exhibit
 
-        return exhibit(db, run, partial(self._test_split, self.paths(db=db, data_dir=data_dir)))
+        return exhibit(db, run, suite, partial(self._test_split, self.paths(db=db, data_dir=data_dir)))
 
     def leaderboard(self, sources: Sequence[str], epsilons: str | None = None) -> tuple[Board, ...]:
         """Put the defenses of several stores beside each other. What anybody has won over a defense counts.

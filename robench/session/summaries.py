@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from robench.analysis.summary import summarise
+from robench.analysis.summary import parse_details, summarise
+from robench.api import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,3 +26,32 @@ def summarise_stored(store: ResultStore, run: Run, counts: Sequence[CellCounts] 
     summary = summarise(run, store.counts(run.id) if counts is None else counts, store.member_counts(run.id))
     cards = store.cards(run.id)
     return dataclasses.replace(summary, cards=tuple(cards[defense] for defense in summary.defenses if defense in cards))
+
+
+def find_run(store: ResultStore, prefix: str | None, suite: str | None) -> Run:
+    """Find a run by the beginning of its id, or the newest of a suite, or the newest of all.
+
+    Raises:
+        StoreError: There are no runs at all.
+        UsageError: No run begins like that, or is of that suite; or the run is not of that suite.
+    """
+    found = store.find_run(prefix)
+    if suite is None:
+        return found
+    for run in [found] if prefix is not None else store.runs():
+        if parse_details(run).get("suite") == suite:
+            return run
+    what = "the store has no run" if prefix is None else f"run {found.id} is not one"
+    message = f"{what} of the suite {suite}"
+    raise UsageError(message, f"start one with robench run --suite {suite}; robench runs list shows what there is")
+
+
+def summarise_variants(store: ResultStore, suite: str) -> dict[str, RunSummary]:
+    """Summarise the newest run of each variant of a suite, oldest of them first."""
+    newest: dict[str, Run] = {}
+    for run in store.runs():
+        details = parse_details(run)
+        variant = details.get("variant")
+        if details.get("suite") == suite and isinstance(variant, str):
+            newest.setdefault(variant, run)
+    return {name: summarise_stored(store, newest[name]) for name in reversed(newest)}

@@ -31,7 +31,10 @@ def test_every_command_that_works_with_plugins_takes_settings(program: Program, 
 @pytest.mark.parametrize(
     ("setting", "complaint"),
     [
-        ("puvae.architecture=resnet", '--set puvae.architecture: must be one of "auto", "compact", "paper", "c", "d"'),
+        (
+            "puvae.architecture=resnet",
+            '--set puvae.architecture: must be one of "auto", "compact", "paper", "c", "c-4x4", "c-late-label", "d"',
+        ),
         ("puvae.latent_noise=-1", "--set puvae.latent_noise: puvae: latent_noise is -1"),
         ("magnet.x=1", "--set magnet.x: magnet is not used here, so it has no effect"),
         ("puvae", "is not PLUGIN.KEY=VALUE"),
@@ -80,7 +83,12 @@ def test_weights_that_do_not_fit_are_listed(program: Program) -> None:
 def test_a_plugin_is_shown_with_its_parameters(program: Program) -> None:
     shown = program("plugins", "show", "puvae")
     assert shown.returncode == 0, shown.stderr
-    for text in ("robench_plugins.defenses.puvae", 'one of "auto", "compact", "paper", "c", "d"', "latent draw", "0.1"):
+    for text in (
+        "robench_plugins.defenses.puvae",
+        'one of "auto", "compact", "paper", "c", "c-4x4", "c-late-label", "d"',
+        "latent draw",
+        "0.1",
+    ):
         assert text in shown.stdout
     (attack,) = json.loads(program("plugins", "show", "pgd", "--json").stdout)["plugins"]
     assert (attack["kind"], attack["knowledge"], attack["norms"]) == ("attack", "naive", ["linf", "l2"])
@@ -97,3 +105,50 @@ def test_an_unknown_plugin_is_not_shown(program: Program) -> None:
     result = program("plugins", "show", "pdg")
     assert result.returncode == 2
     assert result.stderr == 'error: unknown plugin "pdg"; did you mean "pgd"?\n'
+
+
+VARIANTS = """
+schema = 1
+[suites.toys]
+dataset = "toy-bars"
+classifier = "toy-linear"
+defenses = ["none"]
+attacks = ["pgd"]
+epsilons = [0.3]
+images = 30
+[suites.toys.variants.one-step]
+pgd.steps = 1
+[suites.toys.variants.forty]
+"""
+
+
+def test_a_suite_with_variants_is_a_run_for_each_side_by_side(program: Program) -> None:
+    (program.folder / "benchmarks.toml").write_text(VARIANTS, encoding="utf-8")
+    together = program("run", "--suite", "toys", "--device", "cpu", "--json")
+    assert together.returncode == 0, together.stderr
+    found = json.loads(together.stdout)
+    assert (found["suite"], list(found["variants"])) == ("toys", ["one-step", "forty"])
+    steps = {name: run["details"]["attacks"]["pgd"]["parameters"]["steps"] for name, run in found["variants"].items()}
+    assert steps == {"one-step": 1, "forty": 40}
+    assert found["variants"]["one-step"]["results"] != found["variants"]["forty"]["results"]
+    alone = json.loads(program("run", "--suite", "toys", "--variant", "forty", "--device", "cpu", "--json").stdout)
+    assert alone["variants"]["forty"]["run"] == found["variants"]["forty"]["run"]
+    shown = program("report", "--suite", "toys")
+    rows = [line.split()[:2] for line in shown.stdout.splitlines() if " none " in line]
+    assert sorted(rows) == [["forty", "none"], ["one-step", "none"]]
+    for run in found["variants"].values():
+        assert run["run"] in shown.stdout
+    one = json.loads(program("report", "--run", found["variants"]["forty"]["run"], "--json").stdout)
+    assert one["run"] == found["variants"]["forty"]["run"]
+    assert list(json.loads(program("report", "--suite", "toys", "--json").stdout)["variants"]) == list(
+        found["variants"]
+    )
+
+
+def test_a_variant_that_there_is_not_is_refused(program: Program) -> None:
+    (program.folder / "benchmarks.toml").write_text(VARIANTS, encoding="utf-8")
+    misspelt = program("run", "--suite", "toys", "--variant", "fourty")
+    assert (misspelt.returncode, misspelt.stdout) == (2, "")
+    assert misspelt.stderr == 'error: --variant: unknown variant of toys "fourty"; did you mean "forty"?\n'
+    without = program("run", "--variant", "forty")
+    assert without.stderr == "error: --variant forty: only a suite has variants; give --suite as well\n"

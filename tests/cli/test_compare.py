@@ -34,3 +34,33 @@ def test_a_defense_that_the_run_lacks_is_refused_with_its_likes(program: Program
     assert result.returncode == 2
     assert result.stdout == ""
     assert result.stderr == f"error: run {run} has no defense 'toy-detekt'; did you mean \"toy-detect\"?\n"
+
+
+REFERENCE = """dataset,defense,attack,epsilon,quantity,value,low,high,source
+toy-bars,none,clean,,accuracy,0.99,0,1,Table 1
+toy-bars,toy-detect,fgsm,0.3,accuracy,0.5,2,3,Table 1
+"""
+
+
+def test_a_run_of_a_suite_is_put_beside_published_figures(program: Program) -> None:
+    suite = '[suites.toys]\ndefenses = ["none", "toy-detect"]\nattacks = ["fgsm"]\nepsilons = [0.1, 0.3]\n'
+    (program.folder / "benchmarks.toml").write_text(f"schema = 1\n{suite}", encoding="utf-8")
+    (program.folder / "ours.csv").write_text(REFERENCE, encoding="utf-8")
+    missing = program(*program.toy_run, "--json")
+    assert missing.returncode == 0, missing.stderr
+    refused = program("report", "--suite", "toys")
+    assert (refused.returncode, refused.stderr.split(";")[0]) == (2, "error: the store has no run of the suite toys")
+    chosen = ("--dataset", "toy-bars", "--classifier", "toy-linear", "--images", "30", "--device", "cpu")
+    run = json.loads(program("run", "--suite", "toys", *chosen, "--json").stdout)["run"]
+    program(*program.toy_run)  # the newest run is of no suite
+    shown = program("report", "--suite", "toys", "--against", "ours.csv", "--json")
+    assert shown.returncode == 0, shown.stderr
+    found = json.loads(shown.stdout)
+    assert (found["run"], found["dataset"], found["unmatched"]) == (run, "toy-bars", 0)
+    assert [figure["verdict"] for figure in found["figures"]] == ["within", "outside"]
+    text = program("report", "--suite", "toys", "--against", "ours.csv").stdout
+    assert "toy-detect under fgsm: accuracy at 0.3" in text
+    paper = program("report", "--against", "paper")
+    assert (paper.returncode, paper.stdout) == (2, "")
+    assert "it has no figures of the data set toy-bars" in paper.stderr
+    assert "give paper, or a CSV file" in program("report", "--against", "nothing.csv").stderr

@@ -27,7 +27,8 @@ def test_the_packaged_file_is_valid_and_sets_every_default() -> None:
     config = load_config(packaged_source())
     assert all(getattr(config.defaults, key) is not None for key in DEFAULTS_KEYS)
     assert set(config.datasets) == {"mnist", "fashion-mnist", "cifar10"}
-    assert set(config.suites) == {"quick", "paper-mnist", "paper-fashion-mnist", "paper-cifar10"}
+    papers = {f"paper-{name}" for name in config.datasets}
+    assert set(config.suites) == {"quick", *papers, "ablations-mnist", "ablations-cifar10"}
     assert config.datasets["mnist"].epsilons == ("0.1", "0.2", "0.3")
     assert config.datasets["cifar10"].false_positive_rate == 0.03
     assert len(config.suites["paper-cifar10"].epsilons or ()) == 30

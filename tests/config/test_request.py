@@ -74,6 +74,8 @@ def test_the_packaged_file_alone_gives_the_default_run() -> None:
         norm="linf",
         trace=None,
         keep_examples=False,
+        suite=None,
+        variant=None,
         parameters={},
         parameter_places={},
         settings={},

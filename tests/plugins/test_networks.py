@@ -34,7 +34,7 @@ def networks(kind: str, data: tuple[str, tuple[int, int, int]], profile: str) ->
     if kind in CATALOG.classifiers:
         describe_one = CATALOG.classifier(kind).spec.network
         assert describe_one is not None
-        return [describe_one(context(data, profile, NoParameters(), defended=False))]
+        return [describe_one(context(data, profile, CATALOG.classifier(kind).spec.parameters(), defended=False))]
     parameters = PuvaeParameters() if kind == "puvae" else NoParameters()
     describe = CATALOG.defense(kind).spec.networks
     assert describe is not None

@@ -11,13 +11,14 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 import eagerpy
 import foolbox
+from torch import nn
 
 from robench.api import PluginError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from robench.api import AttackContext, ImageRandom
+    from robench.api import AttackContext, ImageRandom, Target
 
 P = TypeVar("P")
 
@@ -58,13 +59,18 @@ _FROM_IMAGE = {"linf": foolbox.attacks.LinfBasicIterativeAttack, "l2": foolbox.a
 _FROM_DRAW = {"linf": SeededLinfDescent, "l2": SeededL2Descent}
 
 
-def fast_gradient(context: AttackContext[P]) -> Tensor:
-    """Run FGSM, or FGM in L2, on the deployed composite and return the attacked images, shape (N, C, H, W)."""
-    return _run(_FAST[context.budget.norm](random_start=False), context)
+def fast_gradient(context: AttackContext[P], *, head: str) -> Tensor:
+    """Run FGSM, or FGM in L2, and return the attacked images, shape (N, C, H, W).
+
+    Args:
+        context: The batch.
+        head: ``masked`` to attack the deployed composite, ``unmasked`` for its class logits.
+    """
+    return _run(_FAST[context.budget.norm](random_start=False), context, head)
 
 
 def projected_gradient_descent(
-    context: AttackContext[P], *, steps: int, relative_step: float, random_start: bool
+    context: AttackContext[P], *, steps: int, relative_step: float, random_start: bool, head: str
 ) -> Tensor:
     """Run PGD, or BIM if without a random start, and return the last iterate, shape (N, C, H, W).
 
@@ -73,16 +79,30 @@ def projected_gradient_descent(
         steps: Number of gradient steps.
         relative_step: Size of a step in units of epsilon.
         random_start: Start from a uniform draw from the ball rather than from the image.
+        head: ``masked`` to attack the deployed composite, ``unmasked`` for its class logits.
     """
     norm = context.budget.norm
     if random_start:
-        return _run(_FROM_DRAW[norm](context.random, steps=steps, relative_step=relative_step), context)
-    return _run(_FROM_IMAGE[norm](steps=steps, rel_stepsize=relative_step, random_start=False), context)
+        return _run(_FROM_DRAW[norm](context.random, steps=steps, relative_step=relative_step), context, head)
+    return _run(_FROM_IMAGE[norm](steps=steps, rel_stepsize=relative_step, random_start=False), context, head)
 
 
-def _run(attack: foolbox.attacks.base.FixedEpsilonAttack, context: AttackContext[P]) -> Tensor:
+class _Logits(nn.Module):
+    """Images to class logits, shape (N, K), whatever the defense rejects."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__()
+        self._target = target
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Answer images, shape (N, C, H, W), float32, in [0, 1]."""
+        return self._target.verdict(images).logits
+
+
+def _run(attack: foolbox.attacks.base.FixedEpsilonAttack, context: AttackContext[P], head: str) -> Tensor:
     """Attack without Foolbox's own success check: the engine judges, and the check would cost a forward pass."""
-    model = foolbox.PyTorchModel(context.target.head.eval(), bounds=(0, 1), device=context.images.device)
+    attacked_head = context.target.head if head == "masked" else _Logits(context.target)
+    model = foolbox.PyTorchModel(attacked_head.eval(), bounds=(0, 1), device=context.images.device)
     criterion = foolbox.criteria.Misclassification(context.labels)
     try:
         attacked: Tensor = attack.run(model, context.images, criterion, epsilon=context.budget.epsilon)

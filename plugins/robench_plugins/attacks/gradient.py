@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from robench.api import AttackContext, AttackSpec, NoParameters, Norm, SweepContext, UsageError, hookimpl
+from robench.api import AttackContext, AttackSpec, Norm, SweepContext, UsageError, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,19 @@ _NORMS: tuple[Norm, ...] = ("linf", "l2")
 
 
 @dataclass(frozen=True, kw_only=True)
-class IterativeParameters:
+class GradientParameters:
+    """What can be set of FGSM, BIM and PGD.
+
+    Attributes:
+        head: What the cross-entropy is of where a defense rejects: ``masked``, the paper's K + 1 outputs, which are
+            constant, and so without gradient, where it rejects; or ``unmasked``, the K logits, as if it never did.
+    """
+
+    head: Literal["masked", "unmasked"] = "masked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IterativeParameters(GradientParameters):
     """What can be set of BIM and PGD.
 
     Attributes:
@@ -56,16 +68,16 @@ class PgdParameters(IterativeParameters):
             raise UsageError(message, "give at least 1")
 
 
-def _fgsm(context: AttackContext[NoParameters]) -> Tensor:
+def _fgsm(context: AttackContext[GradientParameters]) -> Tensor:
     from robench_plugins.attacks._foolbox_torch import fast_gradient
 
-    return fast_gradient(context)
+    return fast_gradient(context, head=context.parameters.head)
 
 
-def _sweep_fgsm(context: SweepContext[NoParameters]) -> Tensor:
-    from robench_plugins.attacks._gradient_torch import cross_entropy
+def _sweep_fgsm(context: SweepContext[GradientParameters]) -> Tensor:
+    from robench_plugins.attacks._gradient_torch import LOSSES
 
-    return context.ascend(cross_entropy, steps=1, relative_step=1.0)
+    return context.ascend(LOSSES[context.parameters.head], steps=1, relative_step=1.0)
 
 
 def _bim(context: AttackContext[IterativeParameters]) -> Tensor:
@@ -73,15 +85,19 @@ def _bim(context: AttackContext[IterativeParameters]) -> Tensor:
 
     parameters = context.parameters
     return projected_gradient_descent(
-        context, steps=parameters.steps, relative_step=parameters.relative_step, random_start=False
+        context,
+        steps=parameters.steps,
+        relative_step=parameters.relative_step,
+        random_start=False,
+        head=parameters.head,
     )
 
 
 def _sweep_bim(context: SweepContext[IterativeParameters]) -> Tensor:
-    from robench_plugins.attacks._gradient_torch import cross_entropy
+    from robench_plugins.attacks._gradient_torch import LOSSES
 
     parameters = context.parameters
-    return context.ascend(cross_entropy, steps=parameters.steps, relative_step=parameters.relative_step)
+    return context.ascend(LOSSES[parameters.head], steps=parameters.steps, relative_step=parameters.relative_step)
 
 
 def _pgd(context: AttackContext[PgdParameters]) -> Tensor:
@@ -92,16 +108,20 @@ def _pgd(context: AttackContext[PgdParameters]) -> Tensor:
         message = f"pgd: restarts is {parameters.restarts}, and Foolbox knows no restarts"
         raise UsageError(message, "use --engine native")
     return projected_gradient_descent(
-        context, steps=parameters.steps, relative_step=parameters.relative_step, random_start=True
+        context,
+        steps=parameters.steps,
+        relative_step=parameters.relative_step,
+        random_start=True,
+        head=parameters.head,
     )
 
 
 def _sweep_pgd(context: SweepContext[PgdParameters]) -> Tensor:
-    from robench_plugins.attacks._gradient_torch import cross_entropy
+    from robench_plugins.attacks._gradient_torch import LOSSES
 
     parameters = context.parameters
     return context.ascend(
-        cross_entropy,
+        LOSSES[parameters.head],
         steps=parameters.steps,
         relative_step=parameters.relative_step,
         random_start=True,
@@ -111,7 +131,7 @@ def _sweep_pgd(context: SweepContext[PgdParameters]) -> Tensor:
 
 @hookimpl
 def robench_attacks() -> Iterable[
-    AttackSpec[NoParameters] | AttackSpec[IterativeParameters] | AttackSpec[PgdParameters]
+    AttackSpec[GradientParameters] | AttackSpec[IterativeParameters] | AttackSpec[PgdParameters]
 ]:
     """Offer ``fgsm``, ``bim`` and ``pgd``."""
     return [
@@ -120,7 +140,7 @@ def robench_attacks() -> Iterable[
             summary="one step of the gradient's sign; in L2 of the gradient, the fast gradient method",
             source="Goodfellow et al. (2015), section 4",
             knowledge="naive",
-            parameters=NoParameters,
+            parameters=GradientParameters,
             norms=_NORMS,
             run=_fgsm,
             sweep=_sweep_fgsm,

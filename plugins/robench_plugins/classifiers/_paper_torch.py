@@ -32,21 +32,31 @@ class ClassifierB(nn.Sequential):
     """Images, shape (N, C, H, W) with even H and W, to logits, shape (N, classes). 34.06 M parameters for CIFAR-10.
 
     The strided convolution is padded below and to the right only, as ``same`` means in the authors' framework.
+
+    Args:
+        shape: Of an image.
+        classes: Their number.
+        notebook: Take the authors' notebook where it contradicts their table: 5 x 5 kernels, and dilation 2 in place
+            of stride 2. 135 M parameters for CIFAR-10.
     """
 
-    def __init__(self, shape: tuple[int, int, int], classes: int) -> None:
+    def __init__(self, shape: tuple[int, int, int], classes: int, *, notebook: bool = False) -> None:
         channels, height, width = shape
+        kernel, padding = (5, 2) if notebook else (3, 1)
+        last: list[nn.Module] = [nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(128, 256, 3, stride=2)]
+        pixels = (height // 2) * (width // 2)
+        if notebook:
+            last, pixels = [nn.Conv2d(128, 256, 5, dilation=2, padding=4)], height * width
         super().__init__(
-            nn.Conv2d(channels, 64, 3, padding=1),
+            nn.Conv2d(channels, 64, kernel, padding=padding),
             nn.ReLU(),
-            nn.Conv2d(64, 128, 3, padding=1),
+            nn.Conv2d(64, 128, kernel, padding=padding),
             nn.ReLU(),
-            nn.ZeroPad2d((0, 1, 0, 1)),
-            nn.Conv2d(128, 256, 3, stride=2),
+            *last,
             nn.ReLU(),
             nn.Flatten(),
             nn.Dropout(0.25),
-            nn.Linear(256 * (height // 2) * (width // 2), 512),
+            nn.Linear(256 * pixels, 512),
             nn.ReLU(),
             nn.Dropout(0.5),
             nn.Linear(512, 256),

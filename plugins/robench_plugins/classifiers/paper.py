@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from robench.api import ClassifierSpec, ModelContext, Network, NoParameters, Recipe, UsageError, hookimpl
 
@@ -13,6 +14,17 @@ ROBENCH_API = 1
 
 _PAPER_EPOCHS_A = {"mnist": 64, "fashion-mnist": 256}
 _TABLE_1 = "Wester & Thisted (2020), Table 1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierBParameters:
+    """What can be set of classifier B.
+
+    Attributes:
+        form: ``table``, as published; or ``notebook``, as in the authors' code, which contradicts the table.
+    """
+
+    form: Literal["table", "notebook"] = "table"
 
 
 def _network_a(context: ModelContext[NoParameters]) -> Network:
@@ -37,7 +49,7 @@ def _network_a(context: ModelContext[NoParameters]) -> Network:
     )
 
 
-def _network_b(context: ModelContext[NoParameters]) -> Network:
+def _network_b(context: ModelContext[ClassifierBParameters]) -> Network:
     from robench_plugins.classifiers._paper_torch import ClassifierB, cross_entropy
 
     recipes = {
@@ -47,15 +59,19 @@ def _network_b(context: ModelContext[NoParameters]) -> Network:
     }
     return Network(
         name="paper-b",
-        build=lambda: ClassifierB(context.shape, context.classes),
+        build=lambda: ClassifierB(context.shape, context.classes, notebook=context.parameters.form == "notebook"),
         loss=cross_entropy,
         recipe=recipes[context.profile],
-        architecture={"classes": context.classes, "shape": "x".join(map(str, context.shape))},
+        architecture={
+            "classes": context.classes,
+            "shape": "x".join(map(str, context.shape)),
+            "form": context.parameters.form,
+        },
     )
 
 
 @hookimpl
-def robench_classifiers() -> Iterable[ClassifierSpec[NoParameters]]:
+def robench_classifiers() -> Iterable[ClassifierSpec[NoParameters] | ClassifierSpec[ClassifierBParameters]]:
     """Offer both classifiers."""
     source = "Wester & Thisted (2020), Table 6"
     return [
@@ -70,7 +86,7 @@ def robench_classifiers() -> Iterable[ClassifierSpec[NoParameters]]:
             name="paper-b",
             summary="three 3x3 convolutions and three dense layers, for 32 x 32 colour images",
             source=source,
-            parameters=NoParameters,
+            parameters=ClassifierBParameters,
             network=_network_b,
         ),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import types
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -13,14 +14,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.api import AttackContext, Budget, NoParameters, Norm, References, SweepContext
+from robench.api import AttackContext, Budget, Norm, References, SweepContext
 from robench.api.records import Outcome
 from robench.engine.ascent import GradientAscent
 from robench.engine.deploy import BoundTarget, Deployed, freeze
 from robench.engine.judge import judge
 from robench.engine.search import search_form
 from robench.engine.seeding import ImageStreams
-from robench_plugins.attacks.gradient import IterativeParameters, PgdParameters, robench_attacks
+from robench_plugins.attacks.gradient import GradientParameters, IterativeParameters, PgdParameters, robench_attacks
 from robench_plugins.classifiers._paper_torch import ClassifierA
 from robench_plugins.datasets.mnist import load
 from robench_plugins.defenses._puvae_networks import compact
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 CPU = torch.device("cpu")
 COUNT = 24
 ATTACKS = {spec.name: spec for spec in robench_attacks()}
-PARAMETERS = {"fgsm": NoParameters(), "bim": IterativeParameters(), "pgd": PgdParameters()}
+PARAMETERS = {"fgsm": GradientParameters(), "bim": IterativeParameters(), "pgd": PgdParameters()}
 EPSILONS = [0.1, 0.2, 0.3]
 L2_EPSILONS = [0.5, 1.0, 2.0]
 
@@ -190,6 +191,27 @@ def test_deterministic_attacks_equal_foolbox_image_by_image(
     # Foolbox counts a rejection as success of the attacker; otherwise both must say the same of every image.
     for item, fooled in zip(outcomes, success.tolist(), strict=True):
         assert fooled == (item.outcome is not Outcome.CORRECT)
+
+
+@pytest.mark.parametrize("name", ["fgsm", "bim", "pgd"])
+def test_without_the_mask_images_that_are_rejected_move_too(
+    name: str, classifier: nn.Module, mnist: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, labels = mnist[0][:COUNT], mnist[1][:COUNT]
+    deployed = defend(classifier, images, latent_noise=0.0)
+    with torch.no_grad():
+        score = deployed.module(images, ImageStreams(range(COUNT), CPU, "any")).score
+    rejected = score > deployed.threshold
+    assert 0 < int(rejected.sum()) < COUNT
+    moved = {}
+    for head in ("masked", "unmasked"):
+        monkeypatch.setitem(PARAMETERS, name, replace(PARAMETERS[name], head=head))
+        plain, native = attack(deployed, name, images, labels, 0.1), sweep(deployed, name, images, labels, [0.1])[:, 0]
+        torch.testing.assert_close(plain, native, atol=1e-6, rtol=0)
+        moved[head] = (native != images).flatten(1).any(1)
+    if name != "pgd":  # whose random start moves every image
+        assert not bool(moved["masked"][rejected].any())
+    assert bool(moved["unmasked"].all())
 
 
 def test_pgd_with_the_same_start_equals_foolbox_and_stays_in_the_ball(

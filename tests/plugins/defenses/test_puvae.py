@@ -105,6 +105,7 @@ def test_without_latent_noise_the_streams_do_not_matter() -> None:
 def test_the_architectures_have_the_parameters_of_the_paper() -> None:
     assert parameters(ClassifierA(10)) == 924_746
     assert round(parameters(ClassifierB((3, 32, 32), 10)) / 1e6, 2) == 34.06
+    assert round(parameters(ClassifierB((3, 32, 32), 10, notebook=True)) / 1e6) == 135
     assert round(parameters(architecture_c((1, 28, 28), 10, 32)) / 1e6, 2) == 27.84
     assert round(parameters(architecture_c((1, 28, 28), 10, 128)) / 1e6, 2) == 28.09
     fewer = parameters(architecture_c((1, 28, 28), 10, 32)) - parameters(architecture_c((1, 28, 28), 10, 32, start=4))

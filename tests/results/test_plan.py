@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from robench.cli.main import app
+from robench.config.file import load_config
+from robench.config.location import packaged_source
+from tests.results.plan import DATASETS, Job, Scale, jobs
+
+FULL = Scale(profile="paper", images=10_000, adaptive_images=1000, epsilons="", data_dir=None)
+REDUCED = Scale(profile="fast", images=1000, adaptive_images=200, epsilons="0.1,0.3", data_dir=Path("data"))
+
+
+def words(planned: list[Job]) -> list[tuple[str, ...]]:
+    return [job.arguments for job in planned]
+
+
+@pytest.mark.parametrize("scale", [FULL, REDUCED])
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_command_is_one_that_robench_knows(dataset: str, scale: Scale) -> None:
+    command = typer.main.get_command(app)
+    suites = load_config(packaged_source()).suites
+    for name, *rest in words(jobs(dataset, scale, Path("x.db"), ablations=True)):
+        context = command.make_context("robench", [name, *rest])
+        chosen = command.get_command(context, name)  # type: ignore[attr-defined]
+        assert chosen.make_context(name, list(rest)).params["suite"] in suites
+
+
+def test_what_is_less_than_the_paper_did_is_in_the_title() -> None:
+    assert FULL.reduced == ""
+    assert REDUCED.reduced == "profile fast, 1,000 images, epsilons 0.1,0.3"
+
+
+def test_training_comes_before_attacks_and_the_naive_before_the_adaptive() -> None:
+    names = [job.name.partition(": ")[2] for job in jobs("mnist", FULL, Path("x.db"), ablations=True)]
+    assert names == ["training", "the paper's attacks", "attacks that know the defense", "ablations"]
+    assert len(jobs("fashion-mnist", FULL, Path("x.db"), ablations=True)) == 3
