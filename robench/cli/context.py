@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
+    from robench.api.published import PublishedComparison
     from robench.api.records import RunSummary
     from robench.session import Session
 
@@ -57,3 +60,23 @@ def print_report(summary: "RunSummary", form: str) -> None:
         print_summary(summary, stdout_console())
     else:
         sys.stdout.write(render(summary, form))
+
+
+def print_variants(suite: str, summaries: "Mapping[str, RunSummary]", form: str) -> None:
+    """Print the runs of a suite with variants on stdout, side by side."""
+    from robench.report import variants
+
+    if form == "table":
+        variants.print_variants(suite, summaries, stdout_console())
+    else:
+        sys.stdout.write(variants.render_variants(suite, summaries, form))
+
+
+def print_published(comparison: "PublishedComparison", form: str) -> None:
+    """Print a run beside published figures on stdout."""
+    from robench.report import published
+
+    if form == "table":
+        published.print_published(comparison, stdout_console())
+    else:
+        sys.stdout.write(published.render_published(comparison, form))

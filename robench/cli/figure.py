@@ -29,7 +29,7 @@ def figure(
     data_dir: options.DataDir = None,
 ) -> None:
     """Draw a stored run for a two-column paper, and print the caption that goes with it."""
-    from robench.cli.output import write_output
+    from robench.cli.output import check_output, write_output
     from robench.report.figures.paper import FORMATS, NAMES, caption_of, draw_figure
 
     if name not in NAMES:
@@ -40,6 +40,7 @@ def figure(
     if form not in FORMATS:
         message = f"--output: {output} is no {', '.join(f'.{known}' for known in FORMATS)}"
         raise UsageError(message, "the end of the name says what to write")
+    check_output(output)
     session = open_session()
     with stdout_for_results_only():  # clean images come from a plugin
         exhibit = session.exhibit(session.paths(db=db).db, run, data_dir=data_dir)

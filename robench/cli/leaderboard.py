@@ -21,7 +21,7 @@ def leaderboard(
     config: options.Config = None,
 ) -> None:
     """Rank the defenses of many stores on one page, by what attacks that know them leave of each image."""
-    from robench.cli.output import write_output
+    from robench.cli.output import check_output, write_output
     from robench.report.html.leaderboard import leaderboard_html
 
     if not sources:
@@ -30,5 +30,6 @@ def leaderboard(
     if output is None:
         message = "--output is missing"
         raise UsageError(message, "name the page: --output leaderboard.html")
+    check_output(output)
     page = leaderboard_html(open_session(config=config).leaderboard(sources, epsilons))
     write_output(output, page.encode())

@@ -1,17 +1,9 @@
 """``robench run``."""
 
-import sys
-from typing import TYPE_CHECKING
-
 import typer
 
 from robench.cli import options
-from robench.cli.context import command_line, open_session, print_report, stdout_console, stdout_for_results_only
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from robench.api.records import RunSummary
+from robench.cli.context import command_line, open_session, print_report, print_variants, stdout_for_results_only
 
 
 def run(
@@ -82,15 +74,6 @@ def run(
     if None in summaries:
         print_report(summaries[None], form)
     else:
-        _print_variants(str(suite), {str(name): summary for name, summary in summaries.items()}, form)
+        print_variants(str(suite), {str(name): summary for name, summary in summaries.items()}, form)
     if any(summary.failures for summary in summaries.values()):
         raise typer.Exit(1)
-
-
-def _print_variants(suite: str, summaries: "Mapping[str, RunSummary]", form: str) -> None:
-    from robench.report.variants import print_variants, render_variants
-
-    if form == "table":
-        print_variants(suite, summaries, stdout_console())
-    else:
-        sys.stdout.write(render_variants(suite, summaries, form))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from robench.api.records import CleanRow, ResultRow, RunSummary
 
-VARIANT_FORMATS = ("table", "json", "csv", "markdown")
+_FORMATS = ("json", "csv", "markdown")
 _MEANING = (
     "robust accuracy (correct or rejected) at the largest epsilon, rejected in brackets; clean: correct only; "
     "95 % Wilson intervals; all in %"
@@ -50,20 +50,14 @@ def render_variants(suite: str, summaries: Mapping[str, RunSummary], form: str) 
     Args:
         suite: Its name.
         summaries: By variant, at least one.
-        form: One of ``VARIANT_FORMATS``.
+        form: ``json``, ``csv`` or ``markdown``.
 
     Raises:
         UsageError: There is no such format.
     """
-    if form not in VARIANT_FORMATS:
+    if form not in _FORMATS:
         message = f"a suite with variants has no format {form}"
-        raise UsageError(message, f"choose one of {', '.join(VARIANT_FORMATS)}, or one run with --run")
-    if form == "table":
-        from rich.console import Console
-
-        text = io.StringIO()
-        print_variants(suite, summaries, Console(file=text, force_terminal=False, color_system=None))
-        return text.getvalue()
+        raise UsageError(message, f"choose one of table, {', '.join(_FORMATS)}, or one run with --run")
     if form == "json":
         variants = {name: to_document(summary) for name, summary in summaries.items()}
         return json.dumps({"suite": suite, "variants": variants}, indent=2, allow_nan=False) + "\n"

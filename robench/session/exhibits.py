@@ -11,7 +11,7 @@ from robench.errors import RobenchError
 from robench.session.evidence import observe
 from robench.session.kept import examples_folder
 from robench.session.specimens import pick_specimens
-from robench.session.summaries import summarise_stored
+from robench.session.summaries import find_run, summarise_stored
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
@@ -28,16 +28,19 @@ _NOTHING_KEPT = (
 )
 
 
-def exhibit(db: str, prefix: str | None, load: Callable[[str], tuple[Split, Sequence[str]]]) -> Exhibit:
+def exhibit(
+    db: str, prefix: str | None, suite: str | None, load: Callable[[str], tuple[Split, Sequence[str]]]
+) -> Exhibit:
     """Gather a run with what its pictures need; see ``Session.exhibit``.
 
     Args:
         db: Path or URL of the store.
         prefix: Beginning of the run's id; None for the newest.
+        suite: Name of the suite that it must be of; None for any run.
         load: Returns the test split of a data set and the names of its classes; may raise RobenchError.
     """
     with ResultStore.open(db, create=False) as store:
-        run = store.find_run(prefix)
+        run = find_run(store, prefix, suite)
         counts = store.counts(run.id)
         summary = summarise_stored(store, run, counts)
         seen = observe(store, summary, counts)

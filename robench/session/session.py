@@ -223,12 +223,15 @@ class Session:
 
         return compare_with(summary, reference)
 
-    def exhibit(self, db: str, run: str | None = None, *, data_dir: Path | None = None) -> Exhibit:
+    def exhibit(
+        self, db: str, run: str | None = None, suite: str | None = None, *, data_dir: Path | None = None
+    ) -> Exhibit:
         """Gather a stored run with what its pictures need. Whatever is missing is noted, not raised.
 
         Args:
             db: Path or URL of the store.
             run: Beginning of the run's id; None for the newest.
+            suite: Name of the suite that it must be of; None for any run.
             data_dir: Where data sets are: the clean ones beside kept examples come from there.
 
         Raises:
@@ -236,7 +239,7 @@ class Session:
         """
         from robench.session.exhibits import exhibit
 
-        return exhibit(db, run, partial(self._test_split, self.paths(db=db, data_dir=data_dir)))
+        return exhibit(db, run, suite, partial(self._test_split, self.paths(db=db, data_dir=data_dir)))
 
     def leaderboard(self, sources: Sequence[str], epsilons: str | None = None) -> tuple[Board, ...]:
         """Put the defenses of several stores beside each other. What anybody has won over a defense counts.
