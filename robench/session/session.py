@@ -7,14 +7,12 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from robench.api.records import ADAPTIVE
-from robench.errors import suggestion
 from robench.registry.catalog import load_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from robench.api import Split
     from robench.api.exhibit import Exhibit
     from robench.api.leaderboard import Board
     from robench.api.published import PublishedComparison
@@ -75,15 +73,8 @@ class Session:
         Raises:
             UsageError: If a value is invalid or missing, or a name is unknown.
         """
-        from robench.config.file import load_config
-        from robench.config.location import find_config
-        from robench.config.request import resolve_run
-
-        config = load_config(find_config(self._config, self._environ, self._cwd))
-        self._mention_strangers(config)
-        known: dict[str, tuple[str, ...]] = {kind: names for kind, names in self.catalog.names().items()}  # noqa: C416 (widens the keys)
-        known["attack"] = (*known["attack"], ADAPTIVE)
-        return resolve_run(config, overrides, self._environ, known, self.catalog.remark(), attacking=attacking)
+        (request,) = self._resolve([overrides], self._settings(), attacking=attacking)
+        return request
 
     def resolve_variants(self, overrides: Overrides, *, attacking: bool = True) -> dict[str | None, RunRequest]:
         """Do as ``resolve`` for every variant of a suite that has some, unless the overrides name one.
@@ -94,15 +85,29 @@ class Session:
         Raises:
             UsageError: If a value is invalid or missing, or a name is unknown.
         """
+        config = self._settings()
+        own = () if overrides.variant is not None else tuple(config.variants.get(overrides.suite or "", ()))
+        chosen = own or (overrides.variant,)
+        each = [dataclasses.replace(overrides, variant=name) for name in chosen]
+        return dict(zip(chosen, self._resolve(each, config, attacking=attacking), strict=True))
+
+    def _resolve(self, asked: Sequence[Overrides], config: Config, *, attacking: bool) -> list[RunRequest]:
+        from robench.config.request import resolve_run
+        from robench.session.strangers import find_strangers
+
+        known: dict[str, tuple[str, ...]] = {kind: names for kind, names in self.catalog.names().items()}  # noqa: C416 (widens the keys)
+        for stranger in find_strangers(config, self._environ, known):
+            self._listener().note(stranger)
+        known["attack"] = (*known["attack"], ADAPTIVE)
+        remark = self.catalog.remark()
+        return [resolve_run(config, one, self._environ, known, remark, attacking=attacking) for one in asked]
+
+    def _settings(self) -> Config:
+        """Return the benchmarks.toml that counts here."""
         from robench.config.file import load_config
         from robench.config.location import find_config
 
-        config = load_config(find_config(self._config, self._environ, self._cwd))
-        names = () if overrides.variant is not None else tuple(config.variants.get(overrides.suite or "", ()))
-        chosen = names or (overrides.variant,)
-        return {
-            name: self.resolve(dataclasses.replace(overrides, variant=name), attacking=attacking) for name in chosen
-        }
+        return load_config(find_config(self._config, self._environ, self._cwd))
 
     def variants(self, db: str, suite: str) -> dict[str, RunSummary]:
         """Summarise the newest run of each variant of a suite.
@@ -118,28 +123,6 @@ class Session:
 
         with ResultStore.open(db, create=False) as store:
             return summarise_variants(store, suite)
-
-    def _mention_strangers(self, config: Config) -> None:
-        """Say which variables and which tables of benchmarks.toml mean nothing here: misspelt, they have no effect."""
-        from robench.config.environment import strangers
-
-        if unknown := strangers(self._environ):
-            self._listener().note(unknown)
-        known = self.catalog.names()
-        settable = {name for kind, names in known.items() if kind != "dataset" for name in names}
-        for keys, found, names in (
-            (("parameters",), config.parameters, settable),
-            (("datasets",), config.datasets, known["dataset"]),
-            *((("suites", name, "parameters"), own, settable) for name, own in config.suite_parameters.items()),
-            *(
-                (("suites", suite, "variants", name), own, settable)
-                for suite, variants in config.variants.items()
-                for name, own in variants.items()
-            ),
-        ):
-            for name in sorted(set(found) - set(names)):
-                place = config.place(*keys, name)
-                self._listener().note(f"{place}: names nothing that is installed; {suggestion(name, names)}")
 
     def paths(self, *, db: str | None = None, data_dir: Path | None = None) -> PathSettings:
         """Work out where things are."""
@@ -239,7 +222,14 @@ class Session:
         """
         from robench.session.exhibits import exhibit
 
-        return exhibit(db, run, suite, partial(self._test_split, self.paths(db=db, data_dir=data_dir)))
+        paths = self.paths(db=db, data_dir=data_dir)
+
+        def load(dataset: str) -> tuple[Split, tuple[str, ...]]:
+            from robench.session.workbench import load_test_split  # takes seconds, and is needed for kept examples only
+
+            return load_test_split(self.catalog, paths, self._listener(), dataset)
+
+        return exhibit(db, run, suite, load)
 
     def leaderboard(self, sources: Sequence[str], epsilons: str | None = None) -> tuple[Board, ...]:
         """Put the defenses of several stores beside each other. What anybody has won over a defense counts.
@@ -252,12 +242,10 @@ class Session:
             RobenchError: If one of them is damaged, was altered, or says something else about the same outcome.
         """
         from robench.config.epsilons import parse_epsilons
-        from robench.config.file import load_config
-        from robench.config.location import find_config
         from robench.session.leaderboard import leaderboard
 
         asked = None if epsilons is None else parse_epsilons(epsilons, "--epsilons")
-        config = load_config(find_config(self._config, self._environ, self._cwd))
+        config = self._settings()
 
         def declared(dataset: str, norm: str) -> tuple[str, ...]:
             own = config.datasets.get(dataset)
@@ -265,18 +253,6 @@ class Session:
             return asked or theirs or ()
 
         return leaderboard(sources, declared)
-
-    def _test_split(self, paths: PathSettings, dataset: str) -> tuple[Split, tuple[str, ...]]:
-        """Return the test images of a data set that is here already, and the names of its classes."""
-        from robench.engine.data import Splits
-        from robench.errors import UsageError
-        from robench.session.workbench import data_context
-
-        if dataset not in self.catalog.datasets:
-            message = f"no plugin has the data set {dataset!r}"
-            raise UsageError(message, "install it where the report is made")
-        spec = self.catalog.datasets[dataset].spec
-        return Splits(spec, data_context(paths, self._listener(), offline=True)).test, spec.classes
 
     def runs(self, db: str) -> tuple[Run, ...]:
         """List all stored runs, newest first.

@@ -27,7 +27,7 @@ from robench.session.own_classifier import offer_classifier
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from robench.api import Norm, References
+    from robench.api import Norm, References, Split
     from robench.config.request import PathSettings, RunRequest
     from robench.engine.plan import Assault
     from robench.engine.prepare import Prepared
@@ -205,3 +205,25 @@ def data_context(paths: PathSettings, progress: Progress, *, offline: bool = Fal
         offline=offline or paths.offline,
         report=progress.note,
     )
+
+
+def load_test_split(
+    catalog: Catalog, paths: PathSettings, progress: Progress, dataset: str
+) -> tuple[Split, tuple[str, ...]]:
+    """Return the test images of a data set that is here already, and the names of its classes.
+
+    Args:
+        catalog: Where the data set is looked up.
+        paths: Where its files are.
+        progress: Told what is read.
+        dataset: Its name.
+
+    Raises:
+        UsageError: If no plugin has it.
+        RobenchError: If its files are not here.
+    """
+    if dataset not in catalog.datasets:
+        message = f"no plugin has the data set {dataset!r}"
+        raise UsageError(message, "install it where the report is made")
+    spec = catalog.datasets[dataset].spec
+    return Splits(spec, data_context(paths, progress, offline=True)).test, spec.classes
