@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from robench.api import Split
     from robench.api.exhibit import Exhibit
     from robench.api.leaderboard import Board
     from robench.api.published import PublishedComparison
