@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/installed
 	$(BIN)/robench run --images 100
-	$(BIN)/robench report
+	$(BIN)/robench report --format html --output report.html
 
 # One process per core and one thread per process: more would fight over the cores.
 test: $(VENV)/installed-dev

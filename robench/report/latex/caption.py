@@ -13,7 +13,7 @@ from robench.report.sweeps import count_outcomes, meanings, short_verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from robench.api.records import RunSummary
+    from robench.api.records import Card, RunSummary
 
 DAGGER = r"$^\dagger$"
 _NORMS = {"linf": r"$\ell_\infty$", "l2": r"$\ell_2$"}
@@ -67,7 +67,7 @@ def write_notes(summary: RunSummary, shown: Sequence[str], tried: Sequence[str],
 
 
 def write_comments(summary: RunSummary) -> list[str]:
-    """Return what the source says above the tables: how they were made, from what, and what failed."""
+    """Return what the source says above the tables: how they were made, from what, what failed, and the cards."""
     replay = summary.details.get("replay", summary.run.command)
     return [
         comment("robench report --format latex; needs \\usepackage{booktabs}"),
@@ -77,7 +77,13 @@ def write_comments(summary: RunSummary) -> list[str]:
             comment(f"failed: {row.attack} on {row.defense} at eps {row.epsilon}: {row.reason}")
             for row in summary.failures
         ),
+        *(comment(line) for card in summary.cards for line in _card(card)),
     ]
+
+
+def _card(card: Card) -> Iterator[str]:
+    yield f"evaluation card of {card.defense}: {card.verdict}"
+    yield from (f"{number:2} {name}: {text}" for number, (name, text) in enumerate(card.lines, start=1))
 
 
 def _incomplete(summary: RunSummary) -> Iterator[str]:
