@@ -215,6 +215,16 @@ def test_an_unlisted_data_set_needs_a_classifier_and_epsilons() -> None:
     assert resolve("[datasets.foreign]\nclassifier = 'mine'\nepsilons = [0.1]", dataset="foreign").classifier == "mine"
 
 
+def test_what_is_missing_is_not_sought_in_the_packaged_file() -> None:
+    packaged = load_config(packaged_source())
+    with pytest.raises(UsageError) as error:
+        resolve_run(packaged, Overrides(dataset="foreign"), {}, KNOWN)
+    assert str(error.value) == (
+        "data set foreign: no classifier and no epsilons known for it; give --classifier NAME and --epsilons 0.1,0.2, "
+        "or list it in the file that robench init writes"
+    )
+
+
 def test_an_unknown_name_is_reported_where_it_was_written() -> None:
     suite = "[suites.quick]\nattacks = ['fgsm', 'pdg']"
     unknown = 'unknown attack "pdg"; did you mean "pgd"?'
