@@ -21,6 +21,7 @@ from robench.config.environment import OTHERS, strangers
 from robench.config.file import parse_config
 from robench.config.location import CONFIG_VARIABLE, packaged_source
 from robench.errors import UsageError
+from robench.registry.guard import TIMEOUT_VARIABLE
 from robench.registry.loader import DISABLE_VARIABLE
 
 KNOWN = {
@@ -347,4 +348,4 @@ def test_a_misspelt_variable_is_told_with_its_like() -> None:
 
 
 def test_all_variables_with_names_of_their_own_are_known() -> None:
-    assert {CONFIG_VARIABLE, DISABLE_VARIABLE} <= set(OTHERS)
+    assert {CONFIG_VARIABLE, DISABLE_VARIABLE, TIMEOUT_VARIABLE} <= set(OTHERS)
