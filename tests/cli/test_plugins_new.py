@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import tomllib
 from typing import TYPE_CHECKING
+
+import pytest
 
 from robench.config import Overrides, load_config, resolve_run
 from robench.config.location import packaged_source
@@ -34,3 +37,12 @@ def test_the_run_of_a_new_data_set_lacks_nothing(program: Program) -> None:
     }
     request = resolve_run(load_config(packaged_source()), overrides, {}, known)
     assert (request.dataset, request.epsilons) == ("acme-bars", ("0.1", "0.2"))
+
+
+@pytest.mark.parametrize("kind", ["defense", "attack", "dataset", "classifier"])
+def test_what_runs_the_tests_of_a_new_plugin_comes_with_an_extra(program: Program, kind: str) -> None:
+    assert program("plugins", "new", kind, f"acme-{kind}").returncode == 0
+    folder = program.folder / f"acme-{kind}"
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["optional-dependencies"] == {"test": ["pytest"]}
+    assert "`pip install -e '.[test]'`" in (folder / "README.md").read_text()
