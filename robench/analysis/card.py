@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from robench.analysis.evidence import Evidence
-    from robench.api.records import Finding, Metric, Run
+    from robench.api.records import Cell, Finding, Metric, Run
 
 _SHOWN = 3
 """Epsilons of which a line speaks: the first, the middle and the last."""
@@ -56,7 +57,7 @@ def build_card(
         ("STRATA", _strata(known, shown)),
         ("NAIVE", _naive(evidence, known)),
         ("WINS", _wins(evidence)),
-        ("DIAG", _diagnostics(evidence.findings)),
+        ("DIAG", _diagnostics(evidence)),
         ("STABLE", _stability(evidence, shown)),
         ("CONTEXT", _context(evidence, against, baseline)),
         ("VERDICT", f"{verdict}; replay: {details.get('replay', run.command)}"),
@@ -192,16 +193,22 @@ def _wins(evidence: Evidence) -> str:
     return f"won/tried, images at each eps; {words}: {'; '.join(parts)}"
 
 
-def _diagnostics(findings: Sequence[Finding]) -> str:
-    if not findings:
-        return "not run"
+def _diagnostics(evidence: Evidence) -> str:
+    if not evidence.findings:
+        idle = not evidence.members and not any(_takes_steps(count.cell) for count in evidence.alone)
+        return "not run: no attack of this run takes steps in a ball" if idle else "not run"
     parts = []
     for status in ("FAIL", "WARN", "PASS"):
-        own = [finding for finding in findings if finding.status == status]
+        own = [finding for finding in evidence.findings if finding.status == status]
         names = ", ".join(f"{finding.name} ({finding.number})" if status != "PASS" else finding.name for finding in own)
         if own:
             parts.append(f"{status} {len(own)}: {names}")
     return "; ".join(parts)
+
+
+def _takes_steps(cell: Cell) -> bool:
+    attack = json.loads(cell.settings)["attack"]
+    return "steps" in attack["parameters"] and attack["form"] != "minimal"
 
 
 def _stability(evidence: Evidence, shown: Sequence[str]) -> str:

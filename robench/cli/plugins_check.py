@@ -43,6 +43,7 @@ def check_plugins(
 
     Exit code 1 if a plugin breaks a rule or failed to load.
     """
+    from robench.config.checks import known_name
     from robench.engine.progress import Silent
     from robench.testing.examination import examine_all
     from robench.testing.selection import choose
@@ -50,6 +51,8 @@ def check_plugins(
 
     setting = Setting(shape=None if shape is None else _parse(shape), classes=classes, dataset=dataset)
     catalog = open_session().catalog
+    if dataset is not None:
+        known_name(dataset, "--dataset", "dataset", catalog.datasets, catalog.remark())
     chosen, failures = choose(catalog, names or [], everything=everything)
     progress = Silent() if quiet else TerminalProgress(sys.stderr)
     with stdout_for_results_only():

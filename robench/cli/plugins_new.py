@@ -20,6 +20,10 @@ class NewKind(StrEnum):
     CLASSIFIER = "classifier"
 
 
+_SETTINGS = {NewKind.DATASET: ("--classifier", "paper-a", "--epsilons", "0.1,0.2")}
+"""What a run has to be told beside the name; benchmarks.toml knows it of the built-in data sets."""
+
+
 def new_plugin(
     kind: Annotated[NewKind, typer.Argument(help="What it offers.", show_default=False)],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, kebab-case.", show_default=False)],
@@ -32,7 +36,7 @@ def new_plugin(
     commands = (
         ["pip", "install", "-e", str(folder) if folder.is_absolute() else f"./{folder}"],
         ["robench", "plugins", "check", name],
-        ["robench", "run", f"--{kind.value}", name],
+        ["robench", "run", f"--{kind.value}", name, *_SETTINGS.get(kind, ())],
     )
     lines = "".join(f"    {shlex.join(command)}\n" for command in commands)
     sys.stdout.write(f"wrote {folder}; now:\n\n{lines}\nand then change {folder / name.replace('-', '_')}\n")

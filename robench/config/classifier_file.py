@@ -115,7 +115,17 @@ def _refuse_pickles(path: Path, place: str) -> None:
 
 
 def _existing(path: Path, layer: Layer, key: str) -> Path:
+    """Return a path as an absolute one.
+
+    Raises:
+        UsageError: If there is no such file, or it cannot be read, which libraries tell in ways of their own.
+    """
     found = (layer.folder / path.expanduser()).absolute()
-    if not found.is_file():
-        raise invalid(layer.place(key), f"there is no file {shown(str(found))}")
-    return found
+    try:
+        if not found.is_file():
+            raise invalid(layer.place(key), f"there is no file {shown(str(found))}")
+        with found.open("rb"):
+            return found
+    except OSError as error:
+        problem = f"{shown(str(found))} cannot be read: {error.strerror or error}"
+        raise invalid(layer.place(key), problem, "look at its permissions") from error

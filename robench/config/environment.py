@@ -37,6 +37,7 @@ OTHERS = (
     "ROBENCH_DB",
     "ROBENCH_DISABLE_PLUGINS",
     "ROBENCH_OFFLINE",
+    "ROBENCH_PLUGIN_TIMEOUT",
 )
 """Variables that are read where they count."""
 

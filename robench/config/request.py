@@ -357,12 +357,12 @@ def _require_same_norm(layers: Layers, suite: Collection[Layer], norm: str) -> N
 
 def _require_settings(layers: Layers, config: Config, dataset: str, keys: Collection[str]) -> None:
     """Refuse a data set that no file lists unless something else says how to attack it."""
-    flags = {"classifier": "--classifier NAME"}
-    for key in keys:
-        if layers.value(key) is None:
-            problem = f"is missing, and so no {key} is known for data set {dataset}"
-            raise invalid(
-                config.place("datasets", dataset, key),
-                problem,
-                f"add it, or give {flags.get(key, '--epsilons 0.1,0.2')}",
-            )
+    missing = [key for key in keys if layers.value(key) is None]
+    if not missing:
+        return
+    flags = " and ".join({"classifier": "--classifier NAME"}.get(key, "--epsilons 0.1,0.2") for key in missing)
+    if config.path == packaged_source().path:  # which is not the user's to edit
+        message = f"data set {dataset}: no {' and no '.join(missing)} known for it"
+        raise UsageError(message, f"give {flags}, or list it in the file that robench init writes")
+    problem = f"is missing, and nothing else says it for data set {dataset}"
+    raise invalid(config.place("datasets", dataset, missing[0]), problem, f"add it, or give {flags}")

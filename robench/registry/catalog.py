@@ -131,8 +131,9 @@ def load_catalog(environ: Mapping[str, str]) -> Catalog:
     What plugins print while they load goes to stderr: stdout belongs to the results.
 
     Args:
-        environ: ``ROBENCH_DISABLE_PLUGINS`` is ``1`` for built-ins only, or the names of distributions to leave out,
-            separated by commas. ``ROBENCH_PLUGIN_TIMEOUT`` is the number of seconds that each may take to load.
+        environ: ``ROBENCH_DISABLE_PLUGINS`` is ``1``, ``true``, ``yes`` or ``on`` for built-ins only, or the names of
+            distributions to leave out, separated by commas. ``ROBENCH_PLUGIN_TIMEOUT`` is the number of seconds that
+            each may take to load.
 
     Raises:
         UsageError: If that number is none.

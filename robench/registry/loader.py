@@ -33,6 +33,7 @@ GROUP = "robench"
 BUILT_IN = "robench"
 DISABLE_VARIABLE = "ROBENCH_DISABLE_PLUGINS"
 
+_ON, _OFF = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 # Frames in which an error is noticed rather than made: import machinery, pluggy, this package.
 _MACHINERY = ("<frozen", *(f"{Path(file).parent}{os.sep}" for file in (importlib.__file__, pluggy.__file__, __file__)))
@@ -74,11 +75,10 @@ def find_plugins(environ: Mapping[str, str]) -> tuple[list[FoundPlugin], list[Fa
     """Find all plugins that are not disabled: the built-in ones first, then by distribution and entry point name.
 
     Args:
-        environ: ``ROBENCH_DISABLE_PLUGINS`` is ``1`` for built-ins only, or the names of distributions to leave out,
-            separated by commas.
+        environ: ``ROBENCH_DISABLE_PLUGINS`` is ``1``, ``true``, ``yes`` or ``on`` for built-ins only, or the names of
+            distributions to leave out, separated by commas.
     """
-    disabled = environ.get(DISABLE_VARIABLE, "").strip()
-    left_out = {_normalise(name) for name in disabled.split(",")}
+    left_out = {_normalise(name) for name in _disabled(environ)}
     found: dict[str, list[FoundPlugin]] = {}
     unreadable = []
     for distribution in metadata.distributions():
@@ -93,8 +93,22 @@ def find_plugins(environ: Mapping[str, str]) -> tuple[list[FoundPlugin], list[Fa
             # The same distribution may be seen twice, as editable and as installed; Python imports the first.
             found.setdefault(_normalise(plugins[0].distribution), plugins)
     order = sorted(found, key=lambda name: (name != BUILT_IN, name))
-    used = [name for name in order if name == BUILT_IN or disabled != "1"]
+    used = [name for name in order if name == BUILT_IN or not _all_disabled(environ)]
     return [plugin for name in used if name not in left_out for plugin in found[name]], unreadable
+
+
+def disabled_strangers(environ: Mapping[str, str]) -> list[str]:
+    """Return the names in ``ROBENCH_DISABLE_PLUGINS`` that no installed distribution has: they leave nothing out."""
+    return [name for name in _disabled(environ) if not is_installed(name)]
+
+
+def is_installed(distribution: str) -> bool:
+    """Say whether there is a distribution of this name."""
+    try:
+        metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def load_plugin(plugin: FoundPlugin) -> list[tuple[Kind, Spec]]:
@@ -155,6 +169,16 @@ def _offered(manager: pluggy.PluginManager, kind: Kind) -> list[object]:
         message = f"{hook_name(kind)} returned None"
         raise PluginError(message, f"return a list of {SPEC_TYPES[kind].__name__}")
     return specs
+
+
+def _all_disabled(environ: Mapping[str, str]) -> bool:
+    return environ.get(DISABLE_VARIABLE, "").strip().lower() in _ON
+
+
+def _disabled(environ: Mapping[str, str]) -> list[str]:
+    """Return the names of the distributions to leave out; none where the variable is a switch."""
+    text = environ.get(DISABLE_VARIABLE, "").strip()
+    return [] if text.lower() in (*_ON, *_OFF) else [name for part in text.split(",") if (name := part.strip())]
 
 
 def _normalise(distribution: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import keyword
-from importlib import metadata, resources
+from importlib import resources
 from typing import TYPE_CHECKING
 
 from robench.errors import RobenchError, UsageError
+from robench.registry.loader import is_installed
 from robench.registry.validation import RESERVED, is_kebab_case
 
 if TYPE_CHECKING:
@@ -72,17 +73,9 @@ def _check_name(name: str, catalog: Catalog) -> None:
             message = f'the {kind} "{name}" is already offered by {entry.distribution} {entry.version}'
             raise UsageError(message, "take another name")
     module = _module(name)
-    if importlib.util.find_spec(module) is not None or _is_installed(name):
+    if importlib.util.find_spec(module) is not None or is_installed(name):
         message = f'"{name}" would hide what is installed under this name'
         raise UsageError(message, "take another name")
-
-
-def _is_installed(distribution: str) -> bool:
-    try:
-        metadata.distribution(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _files(kind: Kind, name: str) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,9 @@ import hashlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from robench.api import ClassifierSpec, NoParameters
+from torch import nn
+
+from robench.api import ClassifierSpec, NoParameters, UsageError
 from robench.engine.classifiers import load_weights
 from robench.engine.prepare import Offer
 from robench.engine.programs import load_program
@@ -16,8 +18,6 @@ from robench.registry.script import beside, call_with, load_function
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from torch import nn
 
     from robench.api import ModelContext
     from robench.config.classifier_file import ClassifierFile
@@ -42,8 +42,16 @@ def offer_classifier(file: ClassifierFile) -> Offer:
 
 
 def _build(file: ClassifierFile, function: Callable[..., Any], context: ModelContext[NoParameters]) -> nn.Module:
+    """Call the function.
+
+    Raises:
+        UsageError: If it returns no module, or the weights do not fit.
+    """
     with beside(file.path):
-        module: nn.Module = call_with(function, {"shape": context.shape, "classes": context.classes}, file.name)
+        module = call_with(function, {"shape": context.shape, "classes": context.classes}, file.name)
+    if not isinstance(module, nn.Module):
+        message = f"{file.path}: {file.function} returned {type(module).__name__}"
+        raise UsageError(message, "return a torch.nn.Module")
     if file.weights is not None:
         load_weights(module, file.weights)
     return module

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from robench.config import environment
 from robench.errors import suggestion
+from robench.registry.loader import DISABLE_VARIABLE, disabled_strangers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def find_strangers(config: Config, environ: Mapping[str, str], known: Mapping[str, Collection[str]]) -> Iterator[str]:
-    """Say which variables and which tables of a benchmarks.toml mean nothing, a line each.
+    """Say which variables, which names in them and which tables of a benchmarks.toml mean nothing, a line each.
 
     Args:
         config: The file.
@@ -23,6 +24,8 @@ def find_strangers(config: Config, environ: Mapping[str, str], known: Mapping[st
     """
     if unknown := environment.strangers(environ):
         yield unknown
+    for name in disabled_strangers(environ):
+        yield f"{DISABLE_VARIABLE}: {name} is no installed distribution, and so nothing of it is left out"
     settable = {name for kind, names in known.items() if kind != "dataset" for name in names}
     tables = [
         (("parameters",), config.parameters, settable),

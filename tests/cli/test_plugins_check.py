@@ -60,6 +60,7 @@ def test_name_that_several_kinds_share_is_refused(lying_program: Program) -> Non
         (("toy-detekt",), 'did you mean "toy-detect"?'),
         (("toy-detect", "--shape", "8x8"), "write --shape 1,28,28"),
         (("toy-detect", "--shape", "1,0,8"), "there is no such image"),
+        (("toy-detect", "--dataset", "toy-bras"), '--dataset: unknown dataset "toy-bras"; did you mean "toy-bars"?'),
     ],
 )
 def test_misuse_is_refused(program: Program, arguments: tuple[str, ...], told: str) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import errno
+from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
 from robench.config import ConfigSource, Overrides, RunRequest, resolve_run
 from robench.config.file import parse_config
 from robench.errors import UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 KNOWN = {
     "dataset": ("mnist",),
@@ -110,3 +109,31 @@ def test_weights_that_do_not_go_with_the_classifier_are_refused(folder: Path) ->
     ):
         complaint = refusal(folder, classifier=str(models / classifier), classifier_weights=str(models / weights))
         assert message in complaint
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "flag"),
+    [
+        ("model.pt2", None, "--classifier"),
+        ("model.py:build", None, "--classifier"),
+        ("model.py:build", "weights.safetensors", "--classifier-weights"),
+    ],
+)
+def test_a_file_that_may_not_be_read_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, weights: str | None, flag: str
+) -> None:
+    barred = folder / "models" / (weights or name.partition(":")[0])
+    open_file = Path.open
+
+    def refuse(path: Path, mode: str = "r") -> IO[Any]:  # the tests may run as root, who may read everything
+        if path == barred:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return open_file(path, mode)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    chosen = {"classifier": str(folder / "models" / name)}
+    if weights is not None:
+        chosen["classifier_weights"] = str(folder / "models" / weights)
+    complaint = refusal(folder, **chosen)
+    assert complaint.startswith(f"{flag}: ")
+    assert complaint.endswith(" cannot be read: Permission denied; look at its permissions")

@@ -21,6 +21,7 @@ from robench.config.environment import OTHERS, strangers
 from robench.config.file import parse_config
 from robench.config.location import CONFIG_VARIABLE, packaged_source
 from robench.errors import UsageError
+from robench.registry.guard import TIMEOUT_VARIABLE
 from robench.registry.loader import DISABLE_VARIABLE
 
 KNOWN = {
@@ -215,6 +216,16 @@ def test_an_unlisted_data_set_needs_a_classifier_and_epsilons() -> None:
     assert resolve("[datasets.foreign]\nclassifier = 'mine'\nepsilons = [0.1]", dataset="foreign").classifier == "mine"
 
 
+def test_what_is_missing_is_not_sought_in_the_packaged_file() -> None:
+    packaged = load_config(packaged_source())
+    with pytest.raises(UsageError) as error:
+        resolve_run(packaged, Overrides(dataset="foreign"), {}, KNOWN)
+    assert str(error.value) == (
+        "data set foreign: no classifier and no epsilons known for it; give --classifier NAME and --epsilons 0.1,0.2, "
+        "or list it in the file that robench init writes"
+    )
+
+
 def test_an_unknown_name_is_reported_where_it_was_written() -> None:
     suite = "[suites.quick]\nattacks = ['fgsm', 'pdg']"
     unknown = 'unknown attack "pdg"; did you mean "pgd"?'
@@ -337,4 +348,4 @@ def test_a_misspelt_variable_is_told_with_its_like() -> None:
 
 
 def test_all_variables_with_names_of_their_own_are_known() -> None:
-    assert {CONFIG_VARIABLE, DISABLE_VARIABLE} <= set(OTHERS)
+    assert {CONFIG_VARIABLE, DISABLE_VARIABLE, TIMEOUT_VARIABLE} <= set(OTHERS)

@@ -28,7 +28,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Environment:
         assert result.returncode == 0, result.stderr
         assert f"    pip install -e ./plugins/acme-{kind}\n" in result.stdout
         assert f"    robench plugins check acme-{kind}\n" in result.stdout
-        assert f"    robench run --{kind} acme-{kind}\n" in result.stdout
+        assert f"    robench run --{kind} acme-{kind}" in result.stdout
     installed = environment.run("pip", "install", *(word for kind in KINDS for word in ("-e", f"plugins/acme-{kind}")))
     assert installed.returncode == 0, installed.stderr
     return environment

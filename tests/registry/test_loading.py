@@ -14,6 +14,7 @@ import pytest
 
 from robench.errors import UsageError
 from robench.registry import load_catalog
+from robench.registry.loader import disabled_strangers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -246,6 +247,10 @@ def test_what_a_plugin_prints_goes_to_stderr(install: Installer, capsys: pytest.
     [
         ("", ["built-in", "one", "two"]),
         ("1", ["built-in"]),
+        ("true", ["built-in"]),
+        ("Yes", ["built-in"]),
+        (" on ", ["built-in"]),
+        ("off", ["built-in", "one", "two"]),
         ("ONE_dist", ["built-in", "two"]),
         ("one-dist, two.dist", ["built-in"]),
         ("not-installed", ["built-in", "one", "two"]),
@@ -257,6 +262,13 @@ def test_plugins_can_be_disabled(install: Installer, value: str, names: list[str
     catalog = load_catalog({"ROBENCH_DISABLE_PLUGINS": value})
     assert list(catalog.defenses) == names
     assert catalog.failures == ()
+
+
+def test_disabled_names_that_nothing_has_are_known(install: Installer) -> None:
+    install.defense("one-dist", "one")
+    assert disabled_strangers({"ROBENCH_DISABLE_PLUGINS": "ONE_dist, wone-dist,"}) == ["wone-dist"]
+    for switch in ("", "0", "yes", "true"):
+        assert disabled_strangers({"ROBENCH_DISABLE_PLUGINS": switch}) == []
 
 
 def test_a_disabled_plugin_is_not_imported(install: Installer) -> None:

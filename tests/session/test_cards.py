@@ -92,6 +92,12 @@ def test_naive_attacks_alone_bound_nothing_and_failed_diagnostics_are_the_verdic
     assert failed  # the masked head stops PGD at the threshold, and that shows
 
 
+@pytest.mark.parametrize("attack", ["fgsm", "toy-closest"])
+def test_a_card_says_why_nothing_was_diagnosed(lab: ToyLab, attack: str) -> None:
+    summary = run(lab, attack, defenses=("none",), epsilons="0.1")
+    assert dict(card(summary, "none").lines)["DIAG"] == "not run: no attack of this run takes steps in a ball"
+
+
 def test_cards_are_json(lab: ToyLab) -> None:
     summary = run(lab, "pgd", ADAPTIVE, defenses=("none",), epsilons="0.1")
     (document,) = json.loads(render(summary, "json"))["cards"]

@@ -78,6 +78,15 @@ class Notes:
         return Silent().task(title, total, unit)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_function_that_returns_no_module_is_named_with_its_file(lab: ToyLab, model: Path, weighted: bool) -> None:
+    model.write_text("def build(shape, classes):\n    return 3\n")
+    weights = lab.folder / "weights.safetensors"
+    save_file({"scale": torch.ones(4)}, weights)
+    with pytest.raises(UsageError, match=re.escape(f"{model}: build returned int; return a torch.nn.Module")):
+        run(lab, f"{model}:build", classifier_weights=str(weights) if weighted else None)
+
+
 def test_a_classifier_of_a_file_is_defended_and_named_without_its_folder(lab: ToyLab, model: Path) -> None:
     notes = Notes()
     summary = run(lab, f"{model}:build", progress=notes)
@@ -138,7 +147,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_stored(lab: ToyLab) -> 
     )
     for name, message in (
         ("five", r"of shape \(3, 5\); this data set needs float32 of shape \(3, 4\)"),
-        ("text", r"bad\.py:text is str; return a torch\.nn\.Module"),
+        ("text", r"bad\.py: text returned str; return a torch\.nn\.Module"),
         ("fails", r"bad\.py:fails cannot be built: ZeroDivisionError"),
         ("none", "has no function"),
     ):

@@ -250,8 +250,9 @@ def _compare(part: Verdict, whole: Verdict, rows: list[int], what: str, hint: st
     pairs = [("logits", part.logits, whole.logits)]
     if part.score is not None and whole.score is not None:
         pairs.append(("scores", part.score, whole.score))
+    scale = float(whole.logits.abs().max())  # a score may be a small difference of large logits
     for name, left, right in pairs:
-        if _differs(left, right, rows):
+        if _differs(left, right, rows, scale):
             message = f"{what}: {name} by up to {float((left - right[rows]).abs().max()):.3g}"
             raise PluginError(message, hint)
 
@@ -262,7 +263,7 @@ def _same(left: Verdict, right: Verdict) -> bool:
     return left.score is None or right.score is None or bool((left.score == right.score).all())
 
 
-def _differs(part: Tensor, whole: Tensor, rows: list[int]) -> bool:
+def _differs(part: Tensor, whole: Tensor, rows: list[int], scale: float = 0.0) -> bool:
     from robench.testing.benches.bench import nearly
 
-    return not nearly(whole[rows], part)
+    return not nearly(whole[rows], part, scale)
