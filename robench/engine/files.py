@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 def replacing(path: Path, *, elsewhere: str = "set ROBENCH_CACHE to") -> Iterator[Path]:
     """Give a temporary path beside ``path``; flush what was written to it to the disk and put it in place at once.
 
+    It gets the permissions of any new file, those that the umask allows; safetensors would keep it from all others.
+
     Args:
         path: What is written; its folder is made.
         elsewhere: Beginning of the hint that another folder would do.
@@ -30,7 +33,11 @@ def replacing(path: Path, *, elsewhere: str = "set ROBENCH_CACHE to") -> Iterato
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        allowed = temporary.stat().st_mode
         yield temporary
+        if temporary.stat().st_mode != allowed:
+            temporary.chmod(stat.S_IMODE(allowed))
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
