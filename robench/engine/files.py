@@ -65,6 +65,22 @@ def require_space(folder: Path, needed: int, what: str) -> None:
         raise RobenchError(message, "free some space, or set ROBENCH_CACHE to a folder on a larger disk")
 
 
+def unreadable(path: Path, error: OSError) -> RobenchError:
+    """Return the error that a file may be whole but cannot be read, to be raised."""
+    message = f"cannot read {path}: {error.strerror or error}"
+    return RobenchError(message, "check its permissions and its disk; it need not be damaged")
+
+
+def require_readable(path: Path) -> None:
+    """Open a file and close it again: safetensors calls every file missing that it may not open.
+
+    Raises:
+        OSError: As ``open`` does.
+    """
+    with path.open("rb"):
+        pass
+
+
 def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
