@@ -12,6 +12,7 @@ from robench.analysis.evidence import CLEAN_ACCURACY, LENIENT, MEDIAN, STRICT, i
 from robench.analysis.judged import aligned
 from robench.analysis.mcnemar import Discordance
 from robench.analysis.robustness import strict_robust_accuracy
+from robench.analysis.summary import withstood
 from robench.api.records import NORM_LABELS, Card
 
 if TYPE_CHECKING:
@@ -160,8 +161,8 @@ def _naive(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str:
     naive = [count for count in evidence.alone if count.cell.knowledge in {"naive", "oblivious"}]
     if not naive:
         return "no naive attack was run on its own"
-    worst = min(naive, key=lambda count: (count.n - count.fooled) / count.n)
-    accuracy = (worst.n - worst.fooled) / worst.n
+    worst = min(naive, key=lambda count: withstood(count) / count.n)
+    accuracy = withstood(worst) / worst.n
     text = (
         f"worst in aggregate {100 * accuracy:.1f} ({worst.cell.attack}, eps {worst.cell.epsilon}), rejection is right"
     )
