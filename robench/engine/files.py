@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from robench.errors import IncompleteError, RobenchError
@@ -45,7 +45,8 @@ def replacing(path: Path, *, elsewhere: str = "set ROBENCH_CACHE to") -> Iterato
     except OSError as error:
         raise _explain(error, path, elsewhere) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing was left
+            temporary.unlink(missing_ok=True)
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:

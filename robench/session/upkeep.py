@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,7 @@ def back_up(db: str, copy: Path) -> Verification:
     _refuse_existing(copy)
     unverified = copy.with_name(f"{copy.name}.unverified")
     try:
+        _require_writable(unverified, copy)
         with ResultStore.open(db, create=False) as store:
             store.back_up(unverified)
         with ResultStore.open(str(unverified), create=False) as copied:
@@ -112,7 +114,8 @@ def back_up(db: str, copy: Path) -> Verification:
         _refuse_faults(db, found.faults)
         unverified.replace(copy)
     finally:
-        unverified.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing was left
+            unverified.unlink(missing_ok=True)
     return found
 
 
@@ -170,6 +173,14 @@ def _refuse_existing(path: Path) -> None:
     if not path.parent.is_dir():
         message = f"{path}: there is no folder {path.parent}"
         raise UsageError(message, "create the folder, or name another file")
+
+
+def _require_writable(unverified: Path, copy: Path) -> None:
+    try:
+        unverified.touch()
+    except OSError as error:
+        message = f"cannot write {copy}: {error.strerror or error}"
+        raise RobenchError(message, "name a file on another disk or in another folder") from error
 
 
 def _refuse_faults(db: str, faults: Sequence[Fault]) -> None:
