@@ -291,9 +291,19 @@ def _verdict(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str
     if largest is None:
         return "nothing is bounded: no attack was after a wrong answer"
     told = ", ".join(f"{100 * bounds[epsilon]:.1f} % at eps {epsilon}" for epsilon in _some(tuple(evidence.worst)))
-    names = ", ".join(dict.fromkeys(count.cell.attack for count in evidence.alone))
-    who = "upper bound only" if adaptive else f"upper bound only, by {names} ({evidence.knowledge})"
-    return f"{who}: at most {told}"
+    who = "" if adaptive else f", by {_behind(evidence)}"
+    return f"upper bound only{who}: at most {told}"
+
+
+def _behind(evidence: Evidence) -> str:
+    """Name the attacks that won, those of other runs too; where none did, those that were tried."""
+    knowledge = {count.cell.attack: count.cell.knowledge for count in evidence.alone}
+    won = [name for name in knowledge if name in evidence.winners]
+    others = [f"{name} of another run" for name in evidence.winners if name not in knowledge]
+    groups: dict[str, list[str]] = {}
+    for name in won or ([] if others else knowledge):
+        groups.setdefault(knowledge[name], []).append(name)
+    return ", ".join([*(f"{', '.join(names)} ({known})" for known, names in groups.items()), *others])
 
 
 def _share(metric: Metric, digits: int = 1) -> str:
