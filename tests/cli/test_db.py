@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,6 +49,16 @@ def test_a_store_is_verified_copied_sent_and_joined(program: Program) -> None:
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "robench db verify lists them" in refused.stderr
     assert not (program.folder / "b.zip").exists()
+
+
+def test_a_truncated_store_cannot_be_verified_and_ends_as_the_manual_says(program: Program) -> None:
+    path = program.folder / "robench.db"
+    shutil.copy(Path(__file__).parents[1] / "storage/schema_0002.sqlite", path)
+    program("db", "upgrade")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert program("db", "verify").returncode == 2
+    manual = (Path(__file__).parents[2] / "docs/store.md").read_text(encoding="utf-8")
+    assert "with 2 if the store cannot be read at all" in manual
 
 
 @pytest.mark.parametrize(
