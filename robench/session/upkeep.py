@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from robench.api import SPLIT_NAMES
 from robench.errors import MissingDataError, RobenchError, StoreError, UsageError
+from robench.session.wording import count_of
 from robench.storage.archive import Archive, write_archive
 from robench.storage.location import Location
 from robench.storage.receiving import check
@@ -185,5 +186,6 @@ def _require_writable(unverified: Path, copy: Path) -> None:
 
 def _refuse_faults(db: str, faults: Sequence[Fault]) -> None:
     if faults:
-        message = f"{Location.parse(db)} has been altered: {len(faults):,} faults, the first is: {faults[0].what}"
+        counted = count_of(len(faults), "faults")
+        message = f"{Location.parse(db)} has been altered: {counted}, the first is: {faults[0].what}"
         raise StoreError(message, "robench db verify lists them and says what to do")

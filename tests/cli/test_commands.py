@@ -285,3 +285,7 @@ def test_output_that_cannot_be_written_is_an_error(program: Program, arguments: 
 
 def test_a_terminal_without_a_width_gets_a_table(program: Program) -> None:
     assert program("plugins", "list", COLUMNS="0").stdout == program("plugins", "list").stdout != ""
+
+
+def test_the_help_of_runs_has_no_markup(program: Program) -> None:
+    assert "`" not in program("runs", "--help").stdout + program("runs", "list", "--help").stdout
