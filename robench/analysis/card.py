@@ -13,6 +13,7 @@ from robench.analysis.evidence import CLEAN_ACCURACY, LENIENT, MEDIAN, STRICT, i
 from robench.analysis.judged import aligned
 from robench.analysis.mcnemar import Discordance
 from robench.analysis.robustness import strict_robust_accuracy
+from robench.analysis.summary import withstood
 from robench.api.records import NORM_LABELS, Card
 
 if TYPE_CHECKING:
@@ -161,8 +162,8 @@ def _naive(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str:
     naive = [count for count in evidence.alone if count.cell.knowledge in {"naive", "oblivious"}]
     if not naive:
         return "no naive attack was run on its own"
-    worst = min(naive, key=lambda count: (count.n - count.fooled) / count.n)
-    accuracy = (worst.n - worst.fooled) / worst.n
+    worst = min(naive, key=lambda count: withstood(count) / count.n)
+    accuracy = withstood(worst) / worst.n
     text = (
         f"worst in aggregate {100 * accuracy:.1f} ({worst.cell.attack}, eps {worst.cell.epsilon}), rejection is right"
     )
@@ -297,9 +298,19 @@ def _verdict(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str
     if largest is None:
         return "nothing is bounded: no attack was after a wrong answer"
     told = ", ".join(f"{100 * bounds[epsilon]:.1f} % at eps {epsilon}" for epsilon in _some(tuple(evidence.worst)))
-    names = ", ".join(dict.fromkeys(count.cell.attack for count in evidence.alone))
-    who = "upper bound only" if adaptive else f"upper bound only, by {names} ({evidence.knowledge})"
-    return f"{who}: at most {told}"
+    who = "" if adaptive else f", by {_behind(evidence)}"
+    return f"upper bound only{who}: at most {told}"
+
+
+def _behind(evidence: Evidence) -> str:
+    """Name the attacks that won, those of other runs too; where none did, those that were tried."""
+    knowledge = {count.cell.attack: count.cell.knowledge for count in evidence.alone}
+    won = [name for name in knowledge if name in evidence.winners]
+    others = [f"{name} of another run" for name in evidence.winners if name not in knowledge]
+    groups: dict[str, list[str]] = {}
+    for name in won or ([] if others else knowledge):
+        groups.setdefault(knowledge[name], []).append(name)
+    return ", ".join([*(f"{', '.join(names)} ({known})" for known, names in groups.items()), *others])
 
 
 def _share(metric: Metric, digits: int = 1) -> str:

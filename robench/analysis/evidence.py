@@ -64,6 +64,7 @@ class Evidence:
         stochastic: Whether the defense may answer the same image differently.
         findings: Of diagnostics.
         facts: What the run's details say of the defense.
+        winners: Attacks that won an image at its smallest epsilon, in this run or another, by name.
     """
 
     defense: str
@@ -79,6 +80,7 @@ class Evidence:
     stochastic: bool
     findings: Sequence[Finding]
     facts: Mapping[str, object]
+    winners: Sequence[str] = ()
 
 
 def critical_epsilons(judged: Mapping[str, Judged], clean: Judged, wins: Sequence[Win]) -> NDArray[np.float64]:

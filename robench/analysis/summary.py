@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from robench.analysis.estimate import rounded_sum
 from robench.analysis.intervals import wilson
 from robench.api.records import (
     CLEAN,
@@ -98,8 +99,13 @@ def _places(names: list[str]) -> dict[str, int]:
     return {name: place for place, name in enumerate(dict.fromkeys(names))}
 
 
+def withstood(count: CellCounts) -> float:
+    """Sum over the images of a cell the share of their draws that were correct or rejected."""
+    return rounded_sum(count.n - count.fooled)
+
+
 def _clean_row(count: CellCounts) -> CleanRow:
-    correct = max(0.0, count.n - count.fooled - count.rejected_share)
+    correct = rounded_sum(max(0.0, count.n - count.fooled - count.rejected_share))
     low, high = wilson(correct, count.n)
     return CleanRow(
         defense=count.cell.defense,
@@ -114,7 +120,7 @@ def _clean_row(count: CellCounts) -> CleanRow:
 
 
 def _result_row(count: CellCounts) -> ResultRow:
-    robust = count.n - count.fooled
+    robust = withstood(count)
     low, high = wilson(robust, count.n)
     return ResultRow(
         defense=count.cell.defense,

@@ -45,10 +45,11 @@ def _without_password(word: str) -> str:
 
 
 def stdout_console() -> "Console":
-    """Return a rich console on stdout, which is for results only."""
+    """Return a rich console on stdout, which is for results only; nothing would fit the width of a ``COLUMNS=0``."""
     from rich.console import Console
 
-    return Console(file=sys.stdout)
+    nowhere = os.environ.get("COLUMNS", "").strip().lstrip("0") == ""
+    return Console(file=sys.stdout, _environ={**os.environ, "COLUMNS": ""} if nowhere else None)
 
 
 def print_report(summary: "RunSummary", form: str) -> None:

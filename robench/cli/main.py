@@ -20,6 +20,7 @@ from robench.cli.replay import replay
 from robench.cli.report import report
 from robench.cli.run import run
 from robench.cli.runs import runs_app
+from robench.cli.stdout import explain_stdout, give_up_stdout
 from robench.cli.stopping import Stopped, farewell, stop_on_signals
 from robench.cli.train import train
 from robench.cli.verify_engine import verify_engine
@@ -82,7 +83,7 @@ def _root(
 def main() -> None:
     """Run the command line and exit."""
     try:
-        with stop_on_signals():
+        with stop_on_signals(), explain_stdout():
             app()
     except RobenchError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -91,6 +92,5 @@ def main() -> None:
         sys.stderr.write(farewell())
         sys.exit(stopped.exit_code)
     except BrokenPipeError:
-        # Whoever read our output has gone. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_stdout()  # whoever read it has gone
         sys.exit(1)

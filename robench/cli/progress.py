@@ -80,7 +80,8 @@ class _Clock:
 
     def rate(self, done: int) -> str:
         speed = self.speed(done)
-        return f"{speed:,.0f} {self.unit}/s" if speed > 0 else ""
+        text = f"{speed:,.0f}"
+        return f"{text} {self.unit.removesuffix('s') if text == '1' else self.unit}/s" if speed > 0 else ""
 
     def left(self, done: int, total: int) -> str:
         speed = self.speed(done)

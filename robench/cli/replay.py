@@ -9,6 +9,7 @@ import typer
 
 from robench.cli import options
 from robench.cli.context import open_session, stdout_console, stdout_for_results_only
+from robench.errors import IncompleteError
 
 if TYPE_CHECKING:
     from robench.session.replay import Ending, Replay
@@ -68,6 +69,11 @@ def replay(
         sys.stdout.write(json_module.dumps(asdict(found), indent=2) + "\n")
     else:
         _print_table(found)
+    if found.missing:
+        texts = [f"{cell.n:,} made against {cell.made_against} at eps {cell.epsilon}" for cell in found.missing]
+        message = f"examples are missing: {', '.join(texts)}"
+        hint = "they were deleted or never kept; the run's command with --keep-examples and another --db makes them"
+        raise IncompleteError(message, hint)
 
 
 def _print_table(found: "Replay") -> None:

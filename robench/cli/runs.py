@@ -15,7 +15,7 @@ runs_app = typer.Typer(help="Look at the runs in the store.", no_args_is_help=Tr
 
 @runs_app.command("list")
 def list_runs(db: options.Db = None, json: options.Json = False) -> None:
-    """List all runs, newest first; ``runs show`` has their commands."""
+    """List all runs, newest first; robench runs show has their commands."""
     session = open_session()
     runs = session.runs(session.paths(db=db).db)
     if json:

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from robench.engine.digests import settings_digest, tensors_digest
-from robench.engine.files import replacing
+from robench.engine.files import replacing, require_readable, unreadable
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
@@ -70,15 +70,18 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the tensors and the record of a checkpoint, and hold them against their digest.
 
     Raises:
-        RobenchError: If the file is damaged.
+        RobenchError: If the file is damaged or cannot be read.
     """
     try:
+        require_readable(path)
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
             record = json.loads((file.metadata() or {})["training"])
         if _digest(tensors, record["state"]) != record["digest"]:
             raise _damaged(path)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise _damaged(path) from error
     return tensors, record
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from robench.api.records import NORM_LABELS
 from robench.engine.balls import BALLS, within
-from robench.engine.files import replacing
+from robench.engine.files import replacing, require_readable
 from robench.engine.seeding import image_order
 from robench.errors import RobenchError
 
@@ -166,8 +166,7 @@ def read_examples(path: Path, shape: tuple[int, int, int]) -> tuple[Examples, di
         RobenchError: If the file is truncated, or no file of examples of that shape.
     """
     try:
-        with path.open("rb"):
-            pass  # safetensors calls every file missing that it may not open
+        require_readable(path)
         with safe_open(path, framework="pt") as file:
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
             facts = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}

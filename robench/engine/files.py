@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from contextlib import contextmanager
+import stat
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from robench.errors import IncompleteError, RobenchError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 def replacing(path: Path, *, elsewhere: str = "set ROBENCH_CACHE to") -> Iterator[Path]:
     """Give a temporary path beside ``path``; flush what was written to it to the disk and put it in place at once.
 
+    It gets the permissions of any new file, those that the umask allows; safetensors would keep it from all others.
+
     Args:
         path: What is written; its folder is made.
         elsewhere: Beginning of the hint that another folder would do.
@@ -30,7 +33,11 @@ def replacing(path: Path, *, elsewhere: str = "set ROBENCH_CACHE to") -> Iterato
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        allowed = temporary.stat().st_mode
         yield temporary
+        if temporary.stat().st_mode != allowed:
+            temporary.chmod(stat.S_IMODE(allowed))
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -38,7 +45,8 @@ def replacing(path: Path, *, elsewhere: str = "set ROBENCH_CACHE to") -> Iterato
     except OSError as error:
         raise _explain(error, path, elsewhere) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing was left
+            temporary.unlink(missing_ok=True)
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:
@@ -56,6 +64,22 @@ def require_space(folder: Path, needed: int, what: str) -> None:
     if free < needed:
         message = f"{what} needs about {-(-needed // 2**20):,} MiB in {folder}, where {free // 2**20:,} MiB are free"
         raise RobenchError(message, "free some space, or set ROBENCH_CACHE to a folder on a larger disk")
+
+
+def unreadable(path: Path, error: OSError) -> RobenchError:
+    """Return the error that a file may be whole but cannot be read, to be raised."""
+    message = f"cannot read {path}: {error.strerror or error}"
+    return RobenchError(message, "check its permissions and its disk; it need not be damaged")
+
+
+def require_readable(path: Path) -> None:
+    """Open a file and close it again: safetensors calls every file missing that it may not open.
+
+    Raises:
+        OSError: As ``open`` does.
+    """
+    with path.open("rb"):
+        pass
 
 
 def _sync_folder(folder: Path) -> None:

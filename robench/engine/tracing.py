@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,8 +15,7 @@ from robench.engine.stopwatch import Stopwatch
 from robench.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from robench.engine.progress import Progress
 
@@ -35,10 +36,13 @@ class Tracer:
         self._device, self._folder = device, folder
         self._profiler: torch.profiler.profile | None = None
         self._batches = 0
+        self._note: Callable[[str], None] = lambda _: None
 
     @contextmanager
     def tracing(self, progress: Progress) -> Iterator[None]:
         """Trace until the context ends, then write both files and note the table.
+
+        What cannot be written then is noted: the run's results do not depend on it.
 
         Raises:
             UsageError: If the folder cannot be written to.
@@ -55,6 +59,7 @@ class Tracer:
         kinds = [torch.profiler.ProfilerActivity.CPU]
         if self._device.type == "cuda":
             kinds.append(torch.profiler.ProfilerActivity.CUDA)
+        self._note = progress.note
         self._profiler = torch.profiler.profile(activities=kinds)
         self._profiler.start()
         try:
@@ -65,14 +70,15 @@ class Tracer:
                 progress.note("nothing was left to attack: no trace is written")
             else:
                 self._write_trace()
-                self._write_table(self._folder, progress)
+                self._write_table()
 
-    def _write_table(self, folder: Path, progress: Progress) -> None:
+    def _write_table(self) -> None:
         shares = self.watch.shares()
         table = {kind: {"seconds": seconds, "share": share} for kind, (seconds, share) in shares.items()}
-        (folder / "time.json").write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(table, indent=2) + "\n"
+        self._write("time.json", lambda path: path.write_text(text, encoding="utf-8"))
         for kind, (seconds, share) in sorted(shares.items(), key=lambda item: -item[1][0]):
-            progress.note(f"{kind:>8} {seconds:9.2f} s {100 * share:5.1f} %")
+            self._note(f"{kind:>8} {seconds:9.2f} s {100 * share:5.1f} %")
 
     def batch_done(self) -> None:
         """Count a batch; after a few the trace is closed, and only the table goes on."""
@@ -81,7 +87,24 @@ class Tracer:
             self._write_trace()
 
     def _write_trace(self) -> None:
-        if self._profiler is not None and self._folder is not None:
-            self._profiler.stop()
-            self._profiler.export_chrome_trace(str(self._folder / "trace.json"))
-            self._profiler = None
+        if self._profiler is not None:
+            profiler, self._profiler = self._profiler, None
+            profiler.stop()
+            self._write("trace.json", lambda path: profiler.export_chrome_trace(str(path)))
+
+    def _write(self, name: str, write: Callable[[Path], object]) -> None:
+        """Write a file, whole or not at all.
+
+        On a full disk the profiler raises nothing and leaves a part of the file under a name of its own, hence the
+        folder.
+        """
+        if self._folder is None:
+            return
+        try:
+            with TemporaryDirectory(prefix=".unfinished-", dir=self._folder) as unfinished:
+                path = Path(unfinished) / name
+                write(path)
+                path.replace(self._folder / name)
+        except (OSError, RuntimeError) as error:
+            reason = error.strerror if isinstance(error, OSError) and not isinstance(error, FileNotFoundError) else ""
+            self._note(f"{self._folder / name} could not be written: {reason or 'is the disk full?'}")

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from robench import __version__
 from robench.engine.checkpoint import read_checkpoint
 from robench.engine.digests import module_digest, settings_digest, tensors_digest
-from robench.engine.files import replacing
+from robench.engine.files import replacing, require_readable, unreadable
 from robench.engine.layers import faster_layers
 from robench.engine.precision import training_format
 from robench.engine.seeding import isolated_default_generator
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from robench.engine.progress import Progress
 
 WEIGHTS, MANIFEST, CHECKPOINT = "weights.safetensors", "manifest.json", "checkpoint.safetensors"
+
+_DAMAGE = (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError)
+"""Raised on reading weights that are not as they were written; any other ``OSError`` says nothing of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,15 +225,20 @@ def _load(folder: Path, network: Network, key: str, device: torch.device) -> Tra
 
 def _read(folder: Path) -> tuple[dict[str, object], dict[str, Tensor]]:
     """Read weights and manifest, and hold them against their digests."""
+    path = folder / MANIFEST
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        tensors = load_file(folder / WEIGHTS)
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        path = folder / WEIGHTS
+        require_readable(path)
+        tensors = load_file(path)
         rest = {name: value for name, value in manifest.items() if name != "manifest_digest"}
         found = (manifest["digest"], manifest["manifest_digest"])
         if found != (tensors_digest(tensors), settings_digest(rest)) or not isinstance(manifest["key"], str):
             raise _damaged(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
+    except _DAMAGE as error:
         raise _damaged(folder) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
     return manifest, tensors
 
 

@@ -15,6 +15,7 @@ from robench import __version__
 from robench.engine.precision import resolve_device, training_format
 from robench.engine.progress import Silent
 from robench.errors import RobenchError
+from robench.session.wording import count_of
 from robench.session.workbench import data_context
 from robench.storage.store import ResultStore
 
@@ -99,7 +100,7 @@ def _store(db: str) -> Finding:
         return Finding(subject="store", status="problem", text=str(error))
     text = (
         f"{info.location}: schema {info.schema_revision}, journal {info.journal_mode}, "
-        f"{info.runs:,} runs, {info.outcomes:,} outcomes"
+        f"{count_of(info.runs, 'runs')}, {count_of(info.outcomes, 'outcomes')}"
     )
     return Finding(subject="store", status="ok", text=text)
 
@@ -110,7 +111,7 @@ def _cache(folder: Path) -> Finding:
     if not os.access(folder, os.W_OK):
         return Finding(subject="cache", status="problem", text=f"{folder}: not writable; set ROBENCH_CACHE")
     networks = len(list(folder.glob("weights/*/*/manifest.json")))
-    return Finding(subject="cache", status="ok", text=f"{folder}: {networks} trained networks")
+    return Finding(subject="cache", status="ok", text=f"{folder}: {count_of(networks, 'trained networks')}")
 
 
 def _data(paths: PathSettings, catalog: Catalog) -> Iterator[Finding]:

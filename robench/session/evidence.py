@@ -34,6 +34,7 @@ class Observed:
         behind: Name of the attack behind each of them.
         critical: Shape (n,), float64, see ``robench.analysis.critical``: wins of all runs in the store count.
         cells: Counts by attack and epsilon, of cells with an outcome for every image.
+        winners: Attacks whose wins count in ``critical`` up to the largest epsilon, by name.
     """
 
     cell: Cell
@@ -44,6 +45,7 @@ class Observed:
     behind: Mapping[str, str]
     critical: NDArray[np.float64]
     cells: Mapping[str, Mapping[str, CellCounts]]
+    winners: Sequence[str]
 
 
 def observe(store: ResultStore, summary: RunSummary, counts: Sequence[CellCounts]) -> dict[str, Observed]:
@@ -86,6 +88,7 @@ def _observe(store: ResultStore, summary: RunSummary, cells: Mapping[str, Mappin
         behind={epsilon: sources[epsilon].cell.attack for epsilon in attacked},
         critical=critical_epsilons(attacked, clean, wins),
         cells=cells,
+        winners=sorted({win.attack for win in wins if 0 < float(win.epsilon) <= max(map(float, attacked), default=0)}),
     )
 
 
@@ -130,6 +133,7 @@ def gather_evidence(store: ResultStore, summary: RunSummary) -> dict[str, Eviden
             stochastic=stochastic,
             findings=findings.get(defense, ()),
             facts=_facts(summary.details, defense),
+            winners=seen.winners,
         )
     return evidence
 

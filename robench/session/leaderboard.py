@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from robench.analysis.card import failed_diagnostics
 from robench.analysis.evidence import CLEAN_ACCURACY, STRICT
+from robench.analysis.summary import withstood
 from robench.api.leaderboard import Board, Entry, NaiveClaim
 from robench.errors import DataError
 from robench.session.cards import build_cards
@@ -122,7 +123,7 @@ def _entry(summary: RunSummary, evidence: Evidence, card: Card, sources: Sequenc
     known = {(metric.epsilon, metric.name): metric for metric in card.metrics}
     naive: dict[str, NaiveClaim] = {}
     for count in evidence.alone:
-        claim = NaiveClaim(attack=count.cell.attack, accuracy=(count.n - count.fooled) / count.n)
+        claim = NaiveClaim(attack=count.cell.attack, accuracy=withstood(count) / count.n)
         epsilon = count.cell.epsilon
         if count.cell.knowledge in _NAIVE and claim.accuracy < naive.get(epsilon, _NO_CLAIM).accuracy:
             naive[epsilon] = claim

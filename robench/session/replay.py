@@ -92,6 +92,21 @@ class Replayed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Missing:
+    """What of one cell cannot be replayed.
+
+    Attributes:
+        made_against: Defense that the attack saw.
+        epsilon: Exact decimal text.
+        n: Images with a stored outcome and no kept example.
+    """
+
+    made_against: str
+    epsilon: str
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Replay:
     """The kept examples of an attack, put to a defense.
 
@@ -104,6 +119,7 @@ class Replay:
         unchanged: Whether it has the weights and the threshold of the defense of that name in the run; None if the run
             has none.
         rows: By defense that the examples were made against, then by epsilon, ascending.
+        missing: In the same order, where some or all examples are.
     """
 
     run: str
@@ -113,6 +129,7 @@ class Replay:
     form: str
     unchanged: bool | None
     rows: tuple[Replayed, ...]
+    missing: tuple[Missing, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +178,7 @@ def replay(
     runner = Runner(
         bench.splits.test, bench.references, seed=stored.run.seed, device=bench.device, rows=bench.batch_size
     )
-    rows = []
+    rows, missing = [], []
     with progress.task(f"{deployed.name}: replay {attack}", len(recorded), "cells") as task:
         for done, (cell, outcomes) in enumerate(recorded, start=1):
             kept = read_kept(root, cell, bench.splits.test, eight_bit=wanted.form == "8-bit")
@@ -172,6 +189,9 @@ def replay(
                 draws = _draws(cell) if deployed.stochastic else 1
                 now = runner.judge(prepared, _PURPOSE, positions, images[:, None], draws=draws)
                 rows.append(_row(cell, draws, original, now))
+            if len(original) < len(outcomes):
+                lacking = len(outcomes) - len(original)
+                missing.append(Missing(made_against=cell.defense, epsilon=cell.epsilon, n=lacking))
             task.update(done)
     if not rows:
         raise _nothing_kept(stored, attack, root)
@@ -184,6 +204,7 @@ def replay(
         form=wanted.form,
         unchanged=_same(facts, prepared) if facts else None,
         rows=tuple(rows),
+        missing=tuple(missing),
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from robench.api import SPLIT_NAMES
 from robench.errors import MissingDataError, RobenchError, StoreError, UsageError
+from robench.session.wording import count_of
 from robench.storage.archive import Archive, write_archive
 from robench.storage.location import Location
 from robench.storage.receiving import check
@@ -105,6 +107,7 @@ def back_up(db: str, copy: Path) -> Verification:
     _refuse_existing(copy)
     unverified = copy.with_name(f"{copy.name}.unverified")
     try:
+        _require_writable(unverified, copy)
         with ResultStore.open(db, create=False) as store:
             store.back_up(unverified)
         with ResultStore.open(str(unverified), create=False) as copied:
@@ -112,7 +115,8 @@ def back_up(db: str, copy: Path) -> Verification:
         _refuse_faults(db, found.faults)
         unverified.replace(copy)
     finally:
-        unverified.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing was left
+            unverified.unlink(missing_ok=True)
     return found
 
 
@@ -172,7 +176,16 @@ def _refuse_existing(path: Path) -> None:
         raise UsageError(message, "create the folder, or name another file")
 
 
+def _require_writable(unverified: Path, copy: Path) -> None:
+    try:
+        unverified.touch()
+    except OSError as error:
+        message = f"cannot write {copy}: {error.strerror or error}"
+        raise RobenchError(message, "name a file on another disk or in another folder") from error
+
+
 def _refuse_faults(db: str, faults: Sequence[Fault]) -> None:
     if faults:
-        message = f"{Location.parse(db)} has been altered: {len(faults):,} faults, the first is: {faults[0].what}"
+        counted = count_of(len(faults), "faults")
+        message = f"{Location.parse(db)} has been altered: {counted}, the first is: {faults[0].what}"
         raise StoreError(message, "robench db verify lists them and says what to do")

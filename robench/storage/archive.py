@@ -9,7 +9,7 @@ import os
 import stat
 import zipfile
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, Self, TypeVar, cast
 
@@ -87,7 +87,8 @@ def write_archive(source: Source, path: Path) -> Manifest:
             os.fsync(file.fileno())
         unfinished.replace(path)
     except BaseException as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing was left
+            unfinished.unlink(missing_ok=True)
         if isinstance(error, OSError):
             message = f"cannot write {path}: {error.strerror or error}"
             raise RobenchError(message, "name a file on another disk or in another folder") from error

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sqlalchemy import create_engine, event
+
+from robench.errors import RobenchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
     from robench.storage.location import Location
 
 BUSY_SECONDS = 30.0
+
+_UNWRITABLE = {
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR_WRITE),
+    *(sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC, sqlite3.SQLITE_IOERR_TRUNCATE),
+}
+"""What speaks of the copy where one file is only read and another only written."""
 
 
 def wal_is_safe(version: tuple[int, ...]) -> bool:
@@ -120,19 +128,31 @@ def back_up(path: Path, copy: Path) -> None:
         copy: Where to; what is there is replaced.
 
     Raises:
-        sqlite3.Error: The file cannot be read or is damaged, or the copy cannot be written.
+        sqlite3.Error: The file cannot be read or is damaged.
+        RobenchError: The copy cannot be written.
         OSError: The file system refuses the name.
     """
     unfinished = copy.with_name(f"{copy.name}.part")
-    unfinished.unlink(missing_ok=True)
     try:
+        unfinished.unlink(missing_ok=True)
         with closing(_open_file(path)) as source, closing(sqlite3.connect(unfinished)) as target:
-            source.backup(target)
+            _copy(source, target, copy)
             _require_integrity(target)
         unfinished.replace(copy)
     except BaseException:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
         raise
+
+
+def _copy(source: sqlite3.Connection, target: sqlite3.Connection, copy: Path) -> None:
+    try:
+        source.backup(target)
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) not in _UNWRITABLE:
+            raise
+        message = f"cannot write {copy}: {error}"
+        raise RobenchError(message, "name a file on another disk or in another folder") from error
 
 
 def _require_integrity(database: sqlite3.Connection) -> None:

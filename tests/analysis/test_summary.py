@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from decimal import Decimal
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robench.analysis import summarise, wilson
+from robench.analysis.robustness import robust_accuracy
 from robench.api.records import REJECTION
 from robench.errors import StoreError
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from robench.api.records import Run
-    from tests.analysis.conftest import CountsFactory
+    from tests.analysis.conftest import CountsFactory, JudgedFactory
 
 
 def test_rejected_image_is_an_error_when_clean_and_robust_under_attack(
@@ -33,6 +35,18 @@ def test_rejected_image_is_an_error_when_clean_and_robust_under_attack(
     assert (result.n, result.accuracy, result.correct, result.wrong, result.rejected) == (100, 0.8, 50, 20, 30)
     assert (result.accuracy_low, result.accuracy_high) == wilson(80, 100)
     assert result.knowledge == "naive"
+
+
+def test_all_reports_show_the_same_mean_over_draws(
+    make_run: Callable[..., Run], make_counts: CountsFactory, judged: JudgedFactory
+) -> None:
+    shares = [0.0] * 141 + [0.1] * 59 + [0.9] * 59 + [0.7, 0.1, 0.6, 0.7, 1.0] * 44 + [1.0] * 221
+    counts = make_counts("d", "pgd", "0.1", (479, 221, 0))
+
+    # A database sums what was wrong, in an order of its own, and the cards what was not.
+    for total in (sum(shares), sum(sorted(shares, reverse=True)), math.fsum(shares)):
+        (row,) = summarise(make_run(images=700), [replace(counts, fooled=total)]).results
+        assert row.accuracy == robust_accuracy(judged("c" * 700, fooled=shares)).value
 
 
 def test_rows_follow_the_request_and_epsilons_ascend_as_numbers(

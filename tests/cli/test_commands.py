@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +16,6 @@ import robench
 from robench.config.location import packaged_text
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.cli.conftest import Program
 
 HEAVY = ("torch", "sqlalchemy", "numpy", "alembic", "foolbox", "altair", "vl_convert", "jinja2", "PIL")
@@ -265,3 +264,28 @@ def test_a_misspelt_variable_is_noted_once(program: Program) -> None:
     result = program(*program.toy_run, ROBENCH_IMGES="5")
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("ROBENCH_IMGES is no variable of robench") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+@pytest.mark.parametrize("arguments", [["--version"], ["plugins", "list", "--json"], ["plugins", "list"]])
+def test_output_that_cannot_be_written_is_an_error(program: Program, arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "robench", *arguments],
+            cwd=program.folder,
+            env=program.environ,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert result.stderr == "error: cannot write the output: No space left on device\n"
+
+
+def test_a_terminal_without_a_width_gets_a_table(program: Program) -> None:
+    assert program("plugins", "list", COLUMNS="0").stdout == program("plugins", "list").stdout != ""
+
+
+def test_the_help_of_runs_has_no_markup(program: Program) -> None:
+    assert "`" not in program("runs", "--help").stdout + program("runs", "list", "--help").stdout

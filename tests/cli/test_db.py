@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from robench.cli.context import command_line
+from robench.session.wording import count_of
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Program
@@ -19,12 +22,12 @@ def test_a_store_is_verified_copied_sent_and_joined(program: Program) -> None:
     assert program(*program.toy_run).returncode == 0
     sound = program("db", "verify", "--weights")
     assert sound.returncode == 0, sound.stderr
-    assert sound.stdout.startswith("nothing was altered: 1 runs, 6 cells, ")
+    assert sound.stdout.startswith("nothing was altered: 1 run, 6 cells, ")
     assert program("db", "upgrade").stdout.startswith("nothing to do: the schema is ")
-    assert program("db", "backup", "copy.db").stdout == "copy.db: 1 runs, 240 outcomes, verified\n"
-    assert program("db", "export", "a.zip").stdout.startswith("a.zip: 6 cells, 1 runs, ")
+    assert program("db", "backup", "copy.db").stdout == "copy.db: 1 run, 240 outcomes, verified\n"
+    assert program("db", "export", "a.zip").stdout.startswith("a.zip: 6 cells, 1 run, ")
     imported = program("db", "import", "a.zip", "--db", "there.db")
-    assert imported.stdout == ("a.zip: 1 runs, 6 cells and 240 outcomes are new; 0 outcomes were there already\n"), (
+    assert imported.stdout == ("a.zip: 1 run, 6 cells and 240 outcomes are new; 0 outcomes were there already\n"), (
         imported.stderr
     )
     merged = program("db", "merge", "copy.db", "robench.db", "--db", "there.db")
@@ -49,6 +52,16 @@ def test_a_store_is_verified_copied_sent_and_joined(program: Program) -> None:
     assert not (program.folder / "b.zip").exists()
 
 
+def test_a_truncated_store_cannot_be_verified_and_ends_as_the_manual_says(program: Program) -> None:
+    path = program.folder / "robench.db"
+    shutil.copy(Path(__file__).parents[1] / "storage/schema_0002.sqlite", path)
+    program("db", "upgrade")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert program("db", "verify").returncode == 2
+    manual = (Path(__file__).parents[2] / "docs/store.md").read_text(encoding="utf-8")
+    assert "with 2 if the store cannot be read at all" in manual
+
+
 @pytest.mark.parametrize(
     ("typed", "shown"),
     [
@@ -61,3 +74,11 @@ def test_a_store_is_verified_copied_sent_and_joined(program: Program) -> None:
 def test_a_password_is_not_kept_with_the_command(monkeypatch: pytest.MonkeyPatch, typed: str, shown: str) -> None:
     monkeypatch.setattr("sys.argv", ["robench", "run", typed])
     assert command_line() == f"robench run {shown}"
+
+
+def test_one_of_a_kind_is_singular() -> None:
+    assert [count_of(number, "trained networks") for number in (0, 1, 1000)] == [
+        "0 trained networks",
+        "1 trained network",
+        "1,000 trained networks",
+    ]

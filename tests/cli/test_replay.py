@@ -29,6 +29,20 @@ def test_the_same_defense_ends_alike_for_every_image_in_another_process(program:
     assert "of 40" in shown.stdout
 
 
+def test_examples_that_were_deleted_are_named_and_the_rest_is_replayed(program: Program) -> None:
+    program(*program.toy_run, "--keep-examples", "--quiet")
+    for path in sorted((program.folder / "robench.examples").rglob("*.safetensors"))[1:]:
+        path.unlink()
+    result = program("replay", "--defense", "none", "--quiet", "--json")
+    assert result.returncode == 3
+    found = json.loads(result.stdout)
+    kept = {(row["made_against"], row["epsilon"]) for row in found["rows"]}
+    assert kept.isdisjoint((cell["made_against"], cell["epsilon"]) for cell in found["missing"])
+    assert (len(kept), len(found["missing"])) == (1, 3)
+    for cell in found["missing"]:
+        assert f"{cell['n']} made against {cell['made_against']} at eps {cell['epsilon']}" in result.stderr
+
+
 def test_a_run_that_kept_nothing_is_refused_with_what_to_do(program: Program) -> None:
     program(*program.toy_run)
     result = program("replay", "--defense", "none", "--quiet")

@@ -22,7 +22,7 @@ from robench.engine.digests import module_digest
 from robench.engine.prepare import Offer, Settings, Workshop
 from robench.engine.progress import Silent
 from robench.engine.training import learning_rate
-from robench.engine.weights import CHECKPOINT, MANIFEST, WEIGHTS, WeightCache
+from robench.engine.weights import CHECKPOINT, MANIFEST, WEIGHTS, WeightCache, check_weights
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
@@ -192,6 +192,16 @@ def test_damaged_weights_are_never_used(tmp_path: Path, name: str, damage: str) 
     (folder / name).write_bytes({"flip": flipped, "truncate": content[: len(content) // 2], "empty": b""}[damage])
     with pytest.raises(RobenchError, match=r"the cached weights in .* are damaged.*delete the folder"):
         obtain(tmp_path)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, MANIFEST, CHECKPOINT])
+def test_files_that_cannot_be_read_are_not_called_damaged(tmp_path: Path, name: str) -> None:
+    path = obtain(tmp_path).folder / name
+    path.unlink(missing_ok=True)
+    path.mkdir()  # fails for root, too
+    (fault,) = filter(None, check_weights(tmp_path))
+    assert str(fault).startswith(f"cannot read {path}: Is a directory; check its permissions")
+    assert "delete" not in str(fault)
 
 
 def test_a_damaged_checkpoint_is_said_to_be_damaged(tmp_path: Path) -> None:

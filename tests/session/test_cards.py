@@ -98,6 +98,14 @@ def test_a_card_says_why_nothing_was_diagnosed(lab: ToyLab, attack: str) -> None
     assert dict(card(summary, "none").lines)["DIAG"] == "not run: no attack of this run takes steps in a ball"
 
 
+def test_the_verdict_names_the_attacks_that_won_and_what_they_knew(lab: ToyLab) -> None:
+    first = card(run(lab, "toy-corner", defenses=("none",), epsilons="0.3"), "none").verdict
+    assert first.startswith("upper bound only, by toy-corner (oblivious): at most")
+    run(lab, "fgsm", defenses=("none",), epsilons="0.1,0.3")
+    again = card(run(lab, "toy-corner", defenses=("none",), epsilons="0.3"), "none").verdict
+    assert "fgsm of another run: at most" in again
+
+
 def test_cards_are_json(lab: ToyLab) -> None:
     summary = run(lab, "pgd", ADAPTIVE, defenses=("none",), epsilons="0.1")
     (document,) = json.loads(render(summary, "json"))["cards"]

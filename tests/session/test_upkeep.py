@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import pickle
+import resource
 import shutil
 import sqlite3
 from contextlib import closing
@@ -21,7 +23,7 @@ from robench.errors import RobenchError, StoreError, UsageError
 from robench.session import Session, upkeep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import ToyLab
     from tests.postgres_server import PostgresServer
@@ -63,6 +65,39 @@ def test_a_backup_is_a_verified_store_and_replaces_nothing(lab: ToyLab) -> None:
     with pytest.raises(UsageError, match="there is no folder"):
         session.back_up(db, lab.folder / "nowhere" / "copy.db")
     assert not list(lab.folder.glob("*.unverified*"))
+
+
+@pytest.mark.parametrize("way", ["back_up", "export"])
+def test_a_read_only_folder_is_named_and_not_the_store(lab: ToyLab, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.run(epsilons="0.1", images=10, attacks=("fgsm",))
+    folder = lab.folder / "read-only"
+    folder.mkdir()
+
+    def refusing(original: Callable[..., Any]) -> Callable[..., Any]:
+        def refuse(path: Path, *args: Any, **options: Any) -> Any:
+            if path.parent == folder:
+                raise OSError(errno.EROFS, "Read-only file system")
+            return original(path, *args, **options)
+
+        return refuse
+
+    for name in ("open", "touch", "unlink"):  # permissions would not stop root
+        monkeypatch.setattr(Path, name, refusing(getattr(Path, name)))
+    with pytest.raises(RobenchError, match=f"^cannot write {folder}/some.file: Read-only file system; name a file"):
+        getattr(lab.session(), way)(str(lab.folder / "toys.db"), folder / "some.file")
+
+
+def test_a_full_disk_under_a_backup_is_named_and_not_the_store(lab: ToyLab) -> None:
+    lab.run(epsilons="0.1", images=10, attacks=("fgsm",))
+    db, copy = lab.folder / "toys.db", lab.folder / "copy.db"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (db.stat().st_size // 2, before[1]))
+    try:
+        with pytest.raises(RobenchError, match=f"^cannot write {copy}"):
+            lab.session().back_up(str(db), copy)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(lab.folder.glob("copy.db*"))
 
 
 def test_an_upgrade_says_from_what_to_what_and_where_the_copy_is(tmp_path: Path) -> None:

@@ -17,4 +17,7 @@ def backup(
     """Copy the store while runs go on; the copy is verified, and there whole or not at all."""
     session = open_session()
     copied = session.back_up(session.paths(db=db).db, file)
-    sys.stdout.write(f"{file}: {copied.runs:,} runs, {copied.outcomes:,} outcomes, verified\n")
+    from robench.session.wording import count_of
+
+    counted = f"{count_of(copied.runs, 'runs')}, {count_of(copied.outcomes, 'outcomes')}"
+    sys.stdout.write(f"{file}: {counted}, verified\n")

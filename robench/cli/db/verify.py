@@ -34,7 +34,9 @@ def verify(
 
 
 def _print(found: "Inspection") -> None:
-    counted = ", ".join(f"{count:,} {kind}" for kind, count in found.looked_at.items())
+    from robench.session.wording import count_of
+
+    counted = ", ".join(count_of(count, kind) for kind, count in found.looked_at.items())
     if not found.faults:
         sys.stdout.write(f"nothing was altered: {counted}\n")
         return
@@ -46,4 +48,4 @@ def _print(found: "Inspection") -> None:
         for fault in found.faults
     ]
     print_listing(stdout_console(), ("run", "cell", "positions", "what is wrong", "what to do"), rows)
-    sys.stdout.write(f"\n{len(rows):,} faults in {counted}\n")
+    sys.stdout.write(f"\n{count_of(len(rows), 'faults')} in {counted}\n")
