@@ -30,14 +30,13 @@ def score_histograms(defense: str, samples: Mapping[str, Judged], threshold: flo
     Args:
         defense: Name.
         samples: Outcomes by what they are of; those without scores are left out.
-        threshold: Of the defense. It is always within the bins.
+        threshold: Of the defense. It is always the edge of a bin: what is rejected lies right of it, all else left.
     """
     scored = {name: (one.score, one.misclassified) for name, one in samples.items() if one.score is not None}
     if not scored:
         return ()
     everything = np.concatenate([scores for scores, _ in scored.values()])
-    low, high = float(everything.min()), max(float(np.quantile(everything, _TAIL)), threshold)
-    edges = np.linspace(min(low, threshold), high + (high == low), _BINS + 1)
+    edges = _edges(everything, threshold)
 
     def count(scores: NDArray[np.float64]) -> tuple[int, ...]:
         counts, _ = np.histogram(scores.clip(edges[0], edges[-1]), edges)
@@ -54,6 +53,23 @@ def score_histograms(defense: str, samples: Mapping[str, Judged], threshold: flo
         )
         for name, (scores, misclassified) in scored.items()
     )
+
+
+def _edges(scores: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
+    """Return the edges of the bins, ascending, with the threshold among them."""
+    low = min(float(scores.min()), threshold)
+    # Bins are closed on the left, and a score at the threshold is not rejected.
+    border = float(np.nextafter(threshold, np.inf))
+    if float(scores.max()) <= threshold:
+        return (
+            np.append(np.linspace(low, threshold, _BINS + 1)[:-1], border)
+            if low < threshold
+            else np.array([low, border])
+        )
+    least = (threshold - low) / (_BINS - 1)
+    high = max(float(np.quantile(scores, _TAIL)), threshold + least, float(np.nextafter(border, np.inf)))
+    left = min(max(round(_BINS * (threshold - low) / (high - low)), 1), _BINS - 1)
+    return np.concatenate([np.linspace(low, border, left + 1)[:-1], np.linspace(border, high, _BINS - left + 1)])
 
 
 def roc_curve(defense: str, sample: str, clean: Judged, attacked: Judged, threshold: float | None) -> RocCurve | None:

@@ -33,10 +33,15 @@ def test_histograms_count_every_image_once_in_the_same_bins() -> None:
     assert attacked.right[-1] == 1  # beyond the last edge, hence in the last bin
 
 
-@pytest.mark.parametrize("threshold", [-3.0, 7.0])
-def test_the_threshold_is_within_the_bins(threshold: float) -> None:
-    (found,) = score_histograms("d", {"clean": judged([0.1, 0.2])}, threshold)
-    assert found.edges[0] <= threshold <= found.edges[-1]
+@pytest.mark.parametrize("threshold", [-3.0, 0.1, 0.10001, 0.3, 0.9, 49.0, 50.0, 70.0])
+def test_what_is_rejected_lies_right_of_the_threshold_and_all_else_left(threshold: float) -> None:
+    scores = [0.1, 0.2, 0.3, 0.3, 0.9, 50.0, threshold]
+    (found,) = score_histograms("d", {"clean": judged(scores)}, threshold)
+    border = next(place for place, edge in enumerate(found.edges) if edge > threshold)
+    assert found.edges[border] == pytest.approx(threshold, abs=1e-12)
+    assert sum(found.right[border:]) == sum(score > threshold for score in scores)
+    assert sum(found.right) == len(scores)
+    assert list(found.edges) == sorted(set(found.edges))
 
 
 def test_scores_that_are_all_equal_have_a_histogram() -> None:
