@@ -208,8 +208,10 @@ def _diagnostics(evidence: Evidence) -> str:
 
 
 def _takes_steps(cell: Cell) -> bool:
-    attack = json.loads(cell.settings)["attack"]
-    return "steps" in attack["parameters"] and attack["form"] != "minimal"
+    attack = json.loads(cell.settings).get("attack")
+    if not isinstance(attack, dict):
+        return True  # as far as is known
+    return "steps" in attack.get("parameters", {}) and attack.get("form") != "minimal"
 
 
 def _stability(evidence: Evidence, shown: Sequence[str]) -> str:
