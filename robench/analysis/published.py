@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+_SHARES = ("accuracy", "worst accuracy", "adversarial proportion")
+_KEPT = ("value", "low", "high")
 PAPER = "paper"
 """Name of the packaged reference: Wester & Thisted (2020)."""
 COLUMNS = ("dataset", "defense", "attack", "epsilon", "quantity", "value", "low", "high", "source")
@@ -90,6 +92,9 @@ def _published(row: Mapping[str, str | None], where: str) -> Published:
     if value is None or row["value"] is None:
         message = f"{where}: the value is missing"
         raise UsageError(message, "give a decimal number")
+    if quantity in _SHARES and not all(0 <= number <= 1 for key in _KEPT if (number := values[key]) is not None):
+        message = f"{where}: a share lies outside [0, 1]"
+        raise UsageError(message, "87 % is 0.87")
     return Published(
         dataset=row["dataset"] or "",
         defense=row["defense"] or "",

@@ -162,6 +162,8 @@ def test_a_shape_that_is_not_there_is_missed(
         (f"{HEADER}mnist,none,pgd,0.1,accuracy,,,,T\n", "the value is missing"),
         (f"{HEADER}mnist,none,pgd,0.1,speed,1,,,T\n", "'speed' is no quantity"),
         (f'{HEADER}mnist,"none', "unexpected end of data"),
+        (f"{HEADER}mnist,none,pgd,0.1,accuracy,87,,,T\n", "line 2: a share lies outside"),
+        (f"{HEADER}mnist,none,pgd,0.1,accuracy,0.8,0.7,90,T\n", "line 2: a share lies outside"),
         ("", "the column dataset is missing"),
     ],
 )
