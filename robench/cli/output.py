@@ -36,7 +36,7 @@ def check_output(path: Path) -> None:
     Raises:
         UsageError: If the path is a folder, a database or an archive, or its folder does not exist.
     """
-    if path.name in {"", "-"}:
+    if path.name == "-":
         message = f"--output: {path} names no file"
         raise UsageError(message, "leave it out to write to stdout")
     if path.is_dir():
