@@ -38,7 +38,7 @@ def test_a_defense_that_the_run_lacks_is_refused_with_its_likes(program: Program
 
 REFERENCE = """dataset,defense,attack,epsilon,quantity,value,low,high,source
 toy-bars,none,clean,,accuracy,0.99,0,1,Table 1
-toy-bars,toy-detect,fgsm,0.3,accuracy,0.5,2,3,Table 1
+toy-bars,toy-detect,fgsm,0.3,accuracy,0,0,0.001,Table 1
 """
 
 
