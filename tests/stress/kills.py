@@ -33,7 +33,7 @@ def kill_runs(nursery: Nursery, folder: Path, count: int) -> Trial:
     """Kill evaluations ``count`` times, resuming each until it is done."""
     trial = Trial(
         name=f"kill -9 of an evaluation at random moments, N = {count}, then resume",
-        demand="acknowledged results lost 0, duplicates 0, final table as if never interrupted",
+        demand="acknowledged results lost 0, duplicates 0, figures as if never interrupted (not the verdicts of cards)",
     )
     moments = random.Random(0)
     expected = _report(nursery.run("evaluate", str(folder), str(folder / "whole.db")))  # trains the weights, too
@@ -60,11 +60,11 @@ def kill_runs(nursery: Nursery, folder: Path, count: int) -> Trial:
                 longest *= _SHORTER
                 break
         finished += 1
-        trial.expect(_report(child.lines()) == expected, f"{path.name}: the final table differs")
+        trial.expect(_report(child.lines()) == expected, f"{path.name}: its figures differ")
         trial.expect(altered_shards(path) == [], f"{path.name}: shards that are not as they were stored")
     trial.expect(lost == 0, f"{lost} acknowledged outcomes lost")
     trial.expect(doubled == 0, f"{doubled} outcomes stored twice")
-    trial.found = f"{kills} kills in {finished} evaluations: lost {lost}, duplicates {doubled}, tables identical"
+    trial.found = f"{kills} kills in {finished} evaluations: lost {lost}, duplicates {doubled}, figures identical"
     trial.facts = {"kills": kills, "evaluations": finished, "lost": lost, "duplicates": doubled}
     return trial
 

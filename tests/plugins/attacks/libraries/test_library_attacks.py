@@ -131,7 +131,9 @@ def test_rounding_in_the_images_is_no_error(laboratory: Laboratory, name: str, n
     deployed = laboratory.defend()
     context = laboratory.context(name, deployed, norm=norm)
     context.images[context.images == 1] = 1.000001
-    laboratory.attack(context, name)
+    found = laboratory.attack(context, name)
+    assert found.shape == context.images.shape
+    assert bool(found.isfinite().all())
 
 
 def test_an_image_that_is_answered_wrongly_already_is_left_alone(laboratory: Laboratory) -> None:
