@@ -74,6 +74,8 @@ class ImageOutcome:
             asked only once.
         draws_wrong: How many of them were wrong and accepted, 0 to ``draws``.
         draws_rejected: How many of them were rejected, 0 to ``draws - draws_wrong``.
+        search_won: Whether the search took the image for won at some iterate of an attack of which the last one counts;
+            None where nothing watched it.
     """
 
     position: int
@@ -85,6 +87,7 @@ class ImageOutcome:
     draws: int
     draws_wrong: int
     draws_rejected: int
+    search_won: bool | None = None
 
     @property
     def fooled(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from robench.engine.batch import Batch
 from robench.engine.memory import in_portions
 from robench.engine.plan import JUDGING_DRAWS
 from robench.engine.seeding import image_order
+from robench.engine.sightings import Sightings
 from robench.engine.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -184,16 +185,23 @@ class Runner:
         *,
         first: int,
     ) -> Attacked:
-        observe = _shifted(self._observe, first * len(epsilons[0])) if self._observe is not None else None
-        batch = self._prepare(positions, rows, observe)
+        count = len(epsilons[0])
+        observe = _shifted(self._observe, first * count) if self._observe is not None else None
+        sightings = Sightings(len(positions) * count, observe)
+        batch = self._prepare(positions, rows, sightings if _passes_by(assault) else observe)
         attacked = batch.images[:, None]
         if assault is not None:
             attacked = batch.attack(prepared, assault, _radius(epsilons).to(self._device))
         purpose, draws = (CLEAN, JUDGING_DRAWS) if assault is None else (assault.name, assault.draws)
-        outcomes = batch.judge(prepared, purpose, attacked, positions, draws=draws)
-        count = attacked.shape[1]
+        judged = batch.judge(prepared, purpose, attacked, positions, draws=draws)
+        outcomes = [replace(one, search_won=won) for one, won in zip(judged, sightings.read(), strict=True)]
         rowwise = tuple(tuple(outcomes[at : at + count]) for at in range(0, len(outcomes), count))
         return Attacked(outcomes=rowwise, examples=attacked, queries=batch.queries)
+
+
+def _passes_by(assault: Assault | None) -> bool:
+    """Say whether an attack that the engine takes the steps of may pass by a win: its last iterate counts."""
+    return assault is not None and assault.form == "sweep" and assault.keep == "last"
 
 
 def _shifted(observe: Observe, first: int) -> Observe:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from robench.analysis import flags
 from robench.api import PluginError, UsageError
 from robench.api.records import ADAPTIVE
+from robench.engine.diagnostics.examples import FirstExamples
 from robench.engine.diagnostics.probe import Probe
-from robench.engine.diagnostics.sightings import Witnessed
 from robench.engine.diagnostics.variants import is_iterative
 from robench.engine.memory import keep_freed_memory
 from robench.errors import RobenchError, describe_exception
@@ -104,7 +104,7 @@ def diagnose_evaluation(
     store: ResultStore,
     run: Run,
     progress: Progress,
-    witnessed: Witnessed | None = None,
+    examples: FirstExamples | None = None,
 ) -> tuple[Finding, ...]:
     """Diagnose what a run has stored about one defense, and store the findings.
 
@@ -117,9 +117,9 @@ def diagnose_evaluation(
         store: Where outcomes are and findings go.
         run: The run.
         progress: Told of long work.
-        witnessed: What was seen while the run was filled.
+        examples: Those that are at hand.
     """
-    seen, defense = witnessed or Witnessed(), prepared.deployed.name
+    at_hand, defense = examples or FirstExamples(), prepared.deployed.name
     own = [sweep for sweep in sweeps if sweep.defense == defense]
 
     def known(cells: Iterable[Cell]) -> dict[str, tuple[ImageOutcome, ...]]:
@@ -149,11 +149,10 @@ def diagnose_evaluation(
             rivals=rivals,
             others=_any_of([one for _, one in ensembles]),
             outcomes=outcomes,
-            sightings=seen.sightings.get((defense, assault.name)),
         )
         subjects.append((assault.name, outcomes, diagnosis))
     for ensemble, one in ensembles:
-        kept = seen.examples.get((defense, ensemble.name), {})
+        kept = at_hand.of(defense, ensemble.name)
         together = partial(EnsembleDiagnosis, ensemble=ensemble, found=one, examples=kept)
         subjects.append((ensemble.name, one.together, together))
     findings = []

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from robench.api.records import Finding, ImageOutcome
     from robench.engine.diagnostics.probe import Probe, Tried
-    from robench.engine.diagnostics.sightings import Sightings
     from robench.engine.plan import Assault
 
     Rivals = Callable[[Sequence[Slot]], Mapping[str, frozenset[Slot]]]
@@ -39,6 +38,8 @@ BLIND = ("noise", "square-reject", "hopskipjump-reject")
 """Attacks that use no gradient."""
 TRANSFER = ("transfer",)
 """Attacks that use the classifier's only."""
+_WATCHED = 100
+"""Images of a run whose passed-by wins are looked at: so many show a silent success that befalls one in thirty."""
 
 
 class AttackDiagnosis:
@@ -51,7 +52,6 @@ class AttackDiagnosis:
         rivals: Weaker attacks.
         others: Says of a slot whether other attacks of the same evaluation win it.
         outcomes: What is known of the attack on more images and at more epsilons, by epsilon; may be empty.
-        sightings: Wins that it has passed by there.
     """
 
     def __init__(
@@ -63,11 +63,10 @@ class AttackDiagnosis:
         rivals: Rivals,
         others: Callable[[Slot], bool] = lambda _: False,
         outcomes: Mapping[str, Sequence[ImageOutcome]] = MappingProxyType({}),
-        sightings: Sightings | None = None,
     ) -> None:
         self._probe, self._assault, self._epsilons = probe, assault, tuple(epsilons)
         self._ask_rivals, self._outcomes = rivals, outcomes
-        self._others, self._sightings = others, sightings
+        self._others = others
 
     def checks(self) -> dict[str, Callable[[], Finding]]:
         """Return the checks that apply, by name, the cheap ones first."""
@@ -148,26 +147,21 @@ class AttackDiagnosis:
     def _silent_success(self) -> Finding:
         if self._assault.form != "sweep":
             return flags.not_run(self.name, "silent-success", "its iterates are not to be seen")
-        if self._sightings is not None and self._sightings.seen:
-            suspects, watched = self._passed_by(self._sightings), len(self._sightings.seen)
-            last = self._probe.attack(self._assault, suspects)
-        else:
-            hits = zip(self._tried.slots, self._climb.hits.tolist(), strict=True)
-            suspects, watched = [slot for slot, hit in hits if hit], len(self._tried.slots)
-            last = self._tried
-        lost = set(last.lost)
-        earlier = self._probe.attack(keeping_wins(self._assault), [slot for slot in suspects if slot in lost])
-        return flags.silent_success(self.name, Tally(count=len(earlier.won), of=watched))
-
-    def _passed_by(self, sightings: Sightings) -> list[Slot]:
-        """Return the slots that the run lost, though the search took them for won on the way."""
-        won = {
-            (item.position, epsilon)
+        stored = {
+            Slot(position=item.position, epsilon=epsilon): item
             for epsilon, outcomes in self._outcomes.items()
             for item in outcomes
-            if item.outcome is Outcome.WRONG
+            if item.position < _WATCHED
         }
-        return sorted(slot for slot in sightings.hit if (slot.position, slot.epsilon) not in won)
+        watched = {slot: item for slot, item in stored.items() if item.search_won is not None}
+        if not watched:
+            watched = dict(zip(self._tried.slots, self._tried.outcomes, strict=True))
+        suspects = sorted(
+            slot for slot, item in watched.items() if item.search_won and item.outcome is not Outcome.WRONG
+        )
+        last = self._probe.attack(self._assault, suspects)
+        earlier = self._probe.attack(keeping_wins(self._assault), last.lost)
+        return flags.silent_success(self.name, Tally(count=len(earlier.won), of=len(watched)))
 
     @cached_property
     def _gain(self) -> Tally | None:

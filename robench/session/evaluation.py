@@ -142,7 +142,7 @@ class _Evaluation:
                     store=store,
                     run=run,
                     progress=self.progress,
-                    witnessed=filling.witnessed,
+                    examples=filling.examples,
                 )
 
     def _prepare(self, offer: Offer, classifier: nn.Module) -> Prepared | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from robench.api import PluginError
 from robench.api.records import CLEAN
-from robench.engine.diagnostics.sightings import Sightings, Witnessed
+from robench.engine.diagnostics.examples import FirstExamples
 from robench.engine.ensemble import MemberError
 from robench.engine.runner import Runner
 from robench.engine.sweep import run_sweep
@@ -38,7 +38,7 @@ class Filling:
         keeper: Keeps the attacked images, if they are wanted.
 
     Attributes:
-        witnessed: What was seen of what was attacked just now, for diagnoses.
+        examples: Those of ensembles that were attacked just now, for diagnoses.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Filling:
         self._lost: list[Cell] = []
         self._failed: dict[str, str] = {}
         self._tracer = Tracer(bench.device, bench.request.trace)
-        self.witnessed = Witnessed()
+        self.examples = FirstExamples()
         self._savings = Savings(store, environment, self._tracer.watch)
 
     def fill(self, sweeps: Sequence[Sweep], failures: Mapping[str, str]) -> bool:
@@ -114,9 +114,6 @@ class Filling:
         done = total - sum(len(positions) for positions in missing.values())
         if done == total or sweep.prepared is None:
             return
-        sightings = None
-        if sweep.assault is not None and sweep.assault.form == "sweep" and sweep.assault.keep == "last":
-            sightings = self.witnessed.sightings.setdefault((sweep.defense, sweep.attack), Sightings())
         with (
             self._bench.attempt(sweep.prepared) as size,
             self._progress.task(f"{sweep.defense}: {_title(sweep)}", total, "outcomes") as task,
@@ -129,17 +126,14 @@ class Filling:
                 rows=size,
                 norm=self._bench.request.norm,
                 watch=self._tracer.watch,
-                observe=sightings,
             )
             task.update(done)
             for positions, epsilons in _batches(missing, size, sweep):
-                if sightings is not None:
-                    sightings.begin(positions, epsilons)
                 found = run_sweep(runner, sweep, positions, epsilons)
                 if self._keeper is not None:
                     self._keeper.keep(sweep, found)
                 if sweep.ensemble is not None:
-                    self.witnessed.keep(sweep.defense, sweep.attack, positions, found.examples)
+                    self.examples.keep(sweep.defense, sweep.attack, positions, found.examples)
                 self._savings.add(found.works)
                 self._tracer.batch_done()
                 done += sum(len(found.works[cell.key].outcomes) for cell in sweep.cells if cell.key in found.works)

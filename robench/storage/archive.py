@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FORMAT, VERSION = "robench-archive", 1
+FORMAT, VERSION = "robench-archive", 2
+_READ = (1, 2)
+"""Versions that are read. Outcomes of version 1 do not say whether the search had won."""
 MANIFEST, CELLS, RUNS, SHARDS = "manifest.json", "cells.jsonl", "runs.jsonl", "shards.jsonl"
 LARGEST = {MANIFEST: 2**16, CELLS: 2**30, RUNS: 2**30, SHARDS: 2**34}
 """Bytes that a member may unpack to: 16 GiB of shards are some 200,000,000 outcomes."""
@@ -183,10 +185,9 @@ class Archive:
             said = json.loads(text)
             if not isinstance(said, dict) or said.get("format") != FORMAT:
                 self._refuse("is no archive of robench")
-            if said.get("version") != VERSION:
-                message = (
-                    f"{self.label} is an archive of version {said.get('version')!r:.20}; this robench reads {VERSION}"
-                )
+            if said.get("version") not in _READ:
+                version = said.get("version")
+                message = f"{self.label} is an archive of version {version!r:.20}; this robench reads 1 to {VERSION}"
                 raise DataError(message, "upgrade robench")
             manifest = decode(Manifest, text)
         if [member.name for member in manifest.members] != [CELLS, RUNS, SHARDS]:

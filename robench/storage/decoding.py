@@ -87,18 +87,19 @@ def _of_fields(record: type) -> Decoder:
     hints = typing.get_type_hints(record)
     decoders = {field.name: decoder(hints[field.name]) for field in dataclasses.fields(record)}
     names = tuple(decoders)
+    required = sum(field.default is dataclasses.MISSING for field in dataclasses.fields(record))
 
     def read(value: object) -> object:
         if _compact(record):
-            if not isinstance(value, list) or len(value) != len(names):
+            if not isinstance(value, list) or not required <= len(value) <= len(names):
                 raise _wrong(value, f"a list of {', '.join(names)}")
-            value = dict(zip(names, value, strict=True))
-        if not isinstance(value, dict) or value.keys() != decoders.keys():
+            value = dict(zip(names, value, strict=False))  # older archives lack the last ones
+        elif not isinstance(value, dict) or value.keys() != decoders.keys():
             raise _wrong(value, f"an object of {', '.join(names)}")
         found = {}
-        for name, decode_one in decoders.items():
+        for name in value:
             try:
-                found[name] = decode_one(value[name])
+                found[name] = decoders[name](value[name])
             except ValueError as error:
                 message = f"{name}: {error}"
                 raise ValueError(message) from error

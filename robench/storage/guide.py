@@ -151,6 +151,7 @@ TABLES: Mapping[str, TableGuide] = MappingProxyType(
                 "draws_wrong": "how many of them were wrong and accepted",
                 "draws_rejected": "how many of them were rejected",
                 "shard_id": "with which it was stored",
+                "search_won": "whether an earlier iterate seemed to win; empty where nobody watched",
             },
         ),
         "findings": TableGuide(

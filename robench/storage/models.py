@@ -129,6 +129,7 @@ OUTCOMES = Table(
     _required("draws_wrong", Integer),
     _required("draws_rejected", Integer),
     _required("shard_id", ForeignKey(SHARDS.c.id)),
+    Column("search_won", Boolean),
     CheckConstraint("position >= 0", name="position"),
     CheckConstraint("outcome IN ('correct', 'wrong', 'rejected')", name="outcome"),
     CheckConstraint(

@@ -172,7 +172,7 @@ class _Receiving:
     def _receive_shard(self, parcel: ShardParcel) -> None:
         stored = self._stored(parcel)
         new = tuple(outcome for outcome in parcel.outcomes if outcome.position not in stored)
-        differing = [o.position for o in parcel.outcomes if stored.get(o.position, o) != o]
+        differing = [o.position for o in parcel.outcomes if _contradict(stored.get(o.position, o), o)]
         if differing:
             title = self._titles[parcel.cell]
             self._conflicts.append(f"{title}: outcomes at positions {format_positions(differing)}")
@@ -241,6 +241,13 @@ class _Receiving:
             now = brought if brought == "failed" and status == "interrupted" else status
         if now != status:
             writes.set_status(self._connection, run_id, now)
+
+
+def _contradict(known: ImageOutcome, brought: ImageOutcome) -> bool:
+    """Say whether two outcomes of an image differ, apart from what only one of them was watched for."""
+    if None in {known.search_won, brought.search_won}:
+        return replace(known, search_won=None) != replace(brought, search_won=None)
+    return known != brought
 
 
 def _shard(parcel: ShardParcel, outcomes: tuple[ImageOutcome, ...]) -> Shard:

@@ -70,7 +70,8 @@ def shard_sha256(cell_key: str, outcomes: Iterable[ImageOutcome]) -> str:
     Returns:
         SHA-256, as hexadecimal text, of the canonical JSON text
         ``[cell_key, [[position, image, label, prediction, outcome, score], ...]]`` in order of position. An outcome
-        whose draws do not follow from it, as those of a single one do, has ``draws, draws_wrong, draws_rejected`` too.
+        whose draws do not follow from it, as those of a single one do, has ``draws, draws_wrong, draws_rejected`` too,
+        and one that was watched ends with ``search_won``, 0 or 1.
     """
     text = json.dumps([cell_key, sorted(map(_digested, outcomes))], separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -83,7 +84,9 @@ def _digested(o: ImageOutcome) -> list[object]:
     draws = [o.draws, o.draws_wrong, o.draws_rejected]
     # Shards of schema 0001, which knew no draws, keep their digests.
     single = [1, int(o.outcome is Outcome.WRONG), int(o.outcome is Outcome.REJECTED)]
-    return row if draws == single else [*row, *draws]
+    # Nor did those before schema 0006 say what the search saw.
+    watched = [] if o.search_won is None else [o.search_won + 0]
+    return [*row, *([] if draws == single else draws), *watched]
 
 
 def refuse_unstorable_cell(cell: Cell) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from robench.storage.location import Location
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Schema revisions, oldest first. Kept here because importing Alembic only to ask takes longer than most commands."""
 
 _MIGRATION_LOCK = int.from_bytes(b"robench", "big")

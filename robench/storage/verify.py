@@ -174,7 +174,10 @@ class _Shards:
         query = select(SHARDS).where(SHARDS.c.cell_id == cell["id"])
         self._rows = {row["id"]: row for row in connection.execute(query).mappings()}
         self._members: dict[int, list[Row]] = {number: [] for number in self._rows}
-        wanted = [*columns(OUTCOMES, ImageOutcome), OUTCOMES.c.shard_id]
+        # As a number: SQLite would take any but 0 for true.
+        search_won = type_coerce(OUTCOMES.c.search_won, Integer).label("search_won")
+        own = [search_won if one is OUTCOMES.c.search_won else one for one in columns(OUTCOMES, ImageOutcome)]
+        wanted = [*own, OUTCOMES.c.shard_id]
         for row in connection.execute(select(*wanted).where(OUTCOMES.c.cell_id == cell["id"])).mappings():
             self._members.setdefault(row["shard_id"], []).append(row)
         self.shards = len(self._rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import time
@@ -227,16 +228,12 @@ def test_kill_9_loses_no_stored_shard_and_the_same_command_resumes(program: Prog
 
 
 def _timeless(text: str) -> dict[str, object]:
-    """Return a run as JSON without what depends on when and by how many processes it was made.
-
-    That is when its cards were written, and their lines and verdicts: lines tell seconds, and on how many images the
-    process itself watched an attack for wins that it passes by, on which verdicts depend. All figures stay.
-    """
-    document: dict[str, object] = json.loads(text)
+    """Return a run as JSON without what depends on when it was made: when cards were written, and seconds on them."""
+    document: dict[str, object] = json.loads(re.sub(r"[\d.]+ s\)", "… s)", text))
     cards = document["cards"]
     assert isinstance(cards, list)
     for card in cards:
-        del card["created"], card["lines"], card["verdict"]
+        del card["created"]
     return document
 
 

@@ -7,6 +7,7 @@ import torch
 
 from robench.engine.diagnostics.climb import WINDOW, Climb
 from robench.engine.diagnostics.gradients import dead
+from robench.engine.sightings import Sightings
 
 
 def climb(*losses: list[float]) -> Climb:
@@ -59,8 +60,11 @@ def test_slots_that_have_left_keep_their_best_and_those_that_never_climbed_do_no
     assert told.rise([2]) is None
 
 
-def test_what_the_search_took_for_a_win_is_remembered() -> None:
-    told = Climb(3)
-    told(0, torch.tensor([0, 2]), torch.zeros(2), torch.tensor([False, True]))
-    told(1, torch.tensor([0, 2]), torch.zeros(2), torch.tensor([False, False]))
-    assert told.hits.tolist() == [False, False, True]
+def test_what_the_search_took_for_a_win_is_remembered_and_passed_on() -> None:
+    steps: list[int] = []
+    sightings = Sightings(3, lambda step, *_: steps.append(step))
+    assert sightings.read() == [None, None, None]  # nobody looked
+    sightings(0, torch.tensor([0, 2]), torch.zeros(2), torch.tensor([False, True]))
+    sightings(1, torch.tensor([0, 2]), torch.zeros(2), torch.tensor([False, False]))
+    assert sightings.read() == [False, False, True]
+    assert steps == [0, 1]

@@ -14,8 +14,8 @@ from torch.nn import functional
 from robench.api import AttackSpec, ImageRandom, Verdict
 from robench.engine.data import LoadedSplit
 from robench.engine.deploy import Deployed, freeze
+from robench.engine.diagnostics.examples import FirstExamples
 from robench.engine.diagnostics.probe import Probe
-from robench.engine.diagnostics.sightings import Sightings, Witnessed
 from robench.engine.plan import Assault, Ensemble
 from robench.engine.prepare import Offer, Prepared
 from robench.engine.progress import Silent
@@ -327,15 +327,13 @@ def test_what_the_rest_of_the_evaluation_has_won_is_no_matter_of_effort() -> Non
 
 def test_silent_success_is_looked_for_where_the_run_has_passed_by_a_win() -> None:
     place = probe(Detector(), threshold=0.33)
-    naive, sightings = assault("pgd"), Sightings()
+    naive = assault("pgd")
     positions = range(IMAGES, 2 * IMAGES)  # not those of the probe
-    sightings.begin(positions, ("0.3",))
-    place.runner(sightings).attack(place.prepared, naive, positions, [("0.3",)] * IMAGES)
-    assert len(sightings.seen) == IMAGES
-    assert sightings.hit
-    finding = AttackDiagnosis(place, naive, ("0.05",), rivals=_trying(place, []), sightings=sightings).checks()[
-        "silent-success"
-    ]()
+    epsilons = [("0.3",)] * IMAGES
+    outcomes = place.runner().attack(place.prepared, naive, positions, epsilons).by_epsilon(epsilons)
+    assert any(item.search_won for item in outcomes["0.3"])
+    diagnosis = AttackDiagnosis(place, naive, ("0.05",), rivals=_trying(place, []), outcomes=outcomes)
+    finding = diagnosis.checks()["silent-success"]()
     assert finding.status == "FAIL"
     assert finding.number.endswith(f" of {IMAGES}")
 
@@ -343,13 +341,13 @@ def test_silent_success_is_looked_for_where_the_run_has_passed_by_a_win() -> Non
 def test_wins_are_found_again_and_rounded() -> None:
     place, attacks = probe(Plain()), ensemble("noise", "transfer", "joint")
     work = search(place, attacks, place.positions, attacks.epsilons)
-    found, witnessed = found_by(work), Witnessed()
-    witnessed.keep("toy", "adaptive", place.positions, work.examples)
+    found, examples = found_by(work), FirstExamples()
+    examples.keep("toy", "adaptive", place.positions, work.examples)
     diagnosis = EnsembleDiagnosis(place, attacks, found)
     wins = found.first_wins(diagnosis._repeated)
     assert wins
     assert diagnosis._won_again.won == frozenset(wins)
-    kept = witnessed.examples["toy", "adaptive"]
+    kept = examples.of("toy", "adaptive")
     again = zip(diagnosis._won_again.slots, diagnosis._won_again.examples, strict=True)
     assert all(torch.equal(example, kept[slot]) for slot, example in again)
     at_hand = EnsembleDiagnosis(place, attacks, found, examples=kept)

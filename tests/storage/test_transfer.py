@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from robench.api.records import Card, Finding, Outcome
+from robench.api.records import Card, Finding, ImageOutcome, Outcome
 from robench.errors import DataError, RobenchError, StoreError, UsageError
 from robench.session import upkeep
 from robench.storage import archive as archives
@@ -43,11 +43,14 @@ def evaluate(location: str, make: Make, positions: range, *, images: int = 100, 
         store.add_run(run, cells_of(make), [make.keyed(3, member=True, ensemble="e")])
         for cell in cells_of(make):
             for first in range(positions.start, positions.stop, 5):
-                outcomes = [
-                    make.outcome(p, OUTCOMES[p % 3], p / 7) for p in range(first, min(first + 5, positions.stop))
-                ]
+                outcomes = [watched(make, p) for p in range(first, min(first + 5, positions.stop))]
                 store.add_shard(cell.key, make.shard_of(*outcomes))
         store.set_status(run.id, status)  # type: ignore[arg-type]
+
+
+def watched(make: Make, position: int) -> ImageOutcome:
+    outcome = make.outcome(position, OUTCOMES[position % 3], position / 7)
+    return replace(outcome, search_won=(None, False, True)[position % 3])
 
 
 def figures(location: str, make: Make) -> object:
@@ -115,7 +118,7 @@ def test_outcomes_that_differ_are_reported_and_nothing_is_taken_in(
     cell = cells_of(make)[1]
     with ResultStore.open(location, create=True) as store:
         store.add_run(make.run(images=100), [cell])
-        store.add_shard(cell.key, make.shard_of(*(make.outcome(p, OUTCOMES[p % 3], p / 7) for p in range(8))))
+        store.add_shard(cell.key, make.shard_of(*(watched(make, p) for p in range(8))))
         store.add_shard(cell.key, make.shard_of(*(make.outcome(p, score=9.0) for p in (8, 9, 12))))
     upkeep.export(whole, tmp_path / "a.zip", [])
     with pytest.raises(RobenchError) as caught:
@@ -126,6 +129,32 @@ def test_outcomes_that_differ_are_reported_and_nothing_is_taken_in(
     with ResultStore.open(location, create=False) as store:
         assert [count.n for count in store.counts(make.run().id)] == [11]
         assert store.verify().faults == ()
+
+
+def test_an_outcome_that_nobody_watched_contradicts_none_that_somebody_did(
+    location: str, tmp_path: Path, make: Make, whole: str
+) -> None:
+    cell = cells_of(make)[1]
+    with ResultStore.open(location, create=True) as store:
+        store.add_run(make.run(images=100), [cell])
+        store.add_shard(cell.key, make.shard_of(*(replace(watched(make, p), search_won=None) for p in range(8))))
+    upkeep.export(whole, tmp_path / "a.zip", [])
+    assert upkeep.import_archive(location, tmp_path / "a.zip").known_outcomes == 8
+    with ResultStore.open(location, create=False) as store:
+        assert {item.search_won for item in store.outcomes(make.run().id, cell.key)[:8]} == {None}
+        assert store.verify().faults == ()
+
+
+def test_archives_of_version_1_are_read(location: str, tmp_path: Path, make: Make) -> None:
+    store, path = str(tmp_path / "old.db"), tmp_path / "new.zip"
+    with ResultStore.open(store, create=True) as opened:
+        opened.add_run(make.run(images=3), [make.keyed(1)])
+        opened.add_shard(make.keyed(1).key, make.shard(range(3)))
+    upkeep.export(store, path, [])
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist() if name != archives.MANIFEST}
+    members[archives.SHARDS] = members[archives.SHARDS].replace(b",null]", b"]")
+    assert upkeep.import_archive(location, forge(tmp_path / "old.zip", members)).outcomes == 3
 
 
 def test_a_run_of_the_same_id_that_asks_for_something_else_is_a_conflict(location: str, make: Make, whole: str) -> None:
@@ -293,7 +322,7 @@ def test_files_that_are_no_archives_are_refused(tmp_path: Path, members: dict[st
     ("manifest", "says"),
     [
         (b"[]", "is no archive of robench"),
-        (b'{"format": "robench-archive", "version": 2}', "upgrade robench"),
+        (b'{"format": "robench-archive", "version": 3}', "upgrade robench"),
         (b'{"format": "robench-archive", "version": 1}', "must be an object of"),
         (b"[" * 60_000, "nested too deeply"),
     ],

@@ -26,6 +26,8 @@ OLD = Path(__file__).with_name("schema_0001.sqlite")
 """Two runs that share cells, one of them with a failed cell, as the robench of schema 0001 stored them."""
 OLD_2 = Path(__file__).with_name("schema_0002.sqlite")
 """The like with an ensemble, a stochastic defense, a finding and a card, as the robench of schema 0002 stored them."""
+OLD_5 = Path(__file__).with_name("schema_0005.sqlite")
+"""The like with every digest, as the robench of schema 0005 stored them."""
 TABLES = ("runs", "cells", "run_cells", "shards", "outcomes")
 
 
@@ -39,6 +41,12 @@ def revision(path: Path) -> list[dict[str, Any]]:
     return table(path, "SELECT version_num FROM alembic_version")
 
 
+def test_digests_of_before_still_hold(path: Path) -> None:
+    shutil.copyfile(OLD_5, path)
+    with ResultStore.open(str(path), create=True) as store:
+        assert store.verify().faults == ()
+
+
 @pytest.fixture
 def old(path: Path) -> Path:
     shutil.copyfile(OLD, path)
@@ -46,7 +54,9 @@ def old(path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("older", "names"), [(OLD, TABLES), (OLD_2, (*TABLES, "findings", "cards"))], ids=["0001", "0002"]
+    ("older", "names"),
+    [(OLD, TABLES), (OLD_2, (*TABLES, "findings", "cards")), (OLD_5, (*TABLES, "findings", "cards", "seals"))],
+    ids=["0001", "0002", "0005"],
 )
 def test_nothing_is_lost_by_an_upgrade(path: Path, older: Path, names: tuple[str, ...]) -> None:
     shutil.copyfile(older, path)

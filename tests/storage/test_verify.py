@@ -46,7 +46,7 @@ def fill(store: ResultStore, make: Make, *, images: int = 4) -> list[Cell]:
     store.add_run(run, cells, members)
     for cell in cells:
         store.add_shard(cell.key, make.shard(range(images - 1), Outcome.WRONG))
-        store.add_shard(cell.key, make.shard_of(make.drawn(images - 1, 10, 2, 7)))
+        store.add_shard(cell.key, make.shard_of(replace(make.drawn(images - 1, 10, 2, 7), search_won=True)))
     store.add_shard(members[0].key, make.shard([1], Outcome.REJECTED))
     store.add_findings(run.id, "magnet", [FINDING, replace(FINDING, name="steps")])
     store.add_findings(run.id, "none", [])
@@ -76,6 +76,14 @@ ALTERATIONS = {
     "a score": ("UPDATE outcomes SET score = 0.25 WHERE position = 1", "outcomes differ from their digest"),
     "a label": ("UPDATE outcomes SET label = 9 WHERE position = 1", "outcomes differ from their digest"),
     "draws": ("UPDATE outcomes SET draws_wrong = 1 WHERE position = 3", "outcomes differ from their digest"),
+    "what a search saw": (
+        "UPDATE outcomes SET search_won = FALSE WHERE draws = 10",
+        "outcomes differ from their digest",
+    ),
+    "that nobody looked": (
+        "UPDATE outcomes SET search_won = NULL WHERE draws = 10",
+        "outcomes differ from their digest",
+    ),
     "an outcome less": ("DELETE FROM outcomes WHERE position = 1", "outcomes differ from their digest"),
     "a digest": ("UPDATE shards SET sha256 = 'f00' WHERE id = 1", "outcomes differ from their digest"),
     "a cost": ("UPDATE shards SET queries = 1 WHERE id = 1", "queries or environment of the shard differ"),
@@ -107,6 +115,14 @@ def test_an_altered_row_is_found(
     found = faults(store)
     assert any(says in fault.what for fault in found)
     assert all(fault.runs == (make.run().id,) and fault.mend for fault in found)
+
+
+def test_what_sqlite_would_take_for_true_is_found(
+    path: Path, store: ResultStore, make: Make, change: Callable[..., None]
+) -> None:
+    fill(store, make)
+    change("UPDATE outcomes SET search_won = 7 WHERE draws = 10")
+    assert {fault.what.partition(": ")[2] for fault in faults(store)} == {"outcomes differ from their digest"}
 
 
 def test_an_altered_outcome_is_named_by_run_cell_and_positions(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import sqlite3
 import time
@@ -64,21 +65,17 @@ def kill_runs(nursery: Nursery, folder: Path, count: int) -> Trial:
         trial.expect(altered_shards(path) == [], f"{path.name}: shards that are not as they were stored")
     trial.expect(lost == 0, f"{lost} acknowledged outcomes lost")
     trial.expect(doubled == 0, f"{doubled} outcomes stored twice")
-    trial.found = f"{kills} kills in {finished} evaluations: lost {lost}, duplicates {doubled}, figures identical"
+    trial.found = f"{kills} kills in {finished} evaluations: lost {lost}, duplicates {doubled}, reports identical"
     trial.facts = {"kills": kills, "evaluations": finished, "lost": lost, "duplicates": doubled}
     return trial
 
 
 def _report(lines: list[str]) -> dict[str, Any]:
-    """Return the report that a child ended with: all its figures.
-
-    Not when its cards were written, nor their lines and verdicts: those tell on how many images the process itself
-    watched an attack for wins that it passes by.
-    """
+    """Return the report that a child ended with, without when its cards were written and the seconds on them."""
     (text,) = [line.removeprefix("report ") for line in lines if line.startswith("report ")]
-    report: dict[str, Any] = json.loads(text)
+    report: dict[str, Any] = json.loads(re.sub(r"[\d.]+ s\)", "… s)", text))
     for card in report["cards"]:
-        del card["created"], card["lines"], card["verdict"]
+        del card["created"]
     return report
 
 

@@ -20,19 +20,14 @@ class Climb:
 
     Args:
         slots: Their number.
-
-    Attributes:
-        hits: Which slots the search form took for won at some iterate, shape (S,), bool, on the CPU.
     """
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self.hits = torch.zeros(slots, dtype=torch.bool)
         self._ascents: list[list[Tensor]] = []
 
-    def __call__(self, step: int, slots: Tensor, values: Tensor, hits: Tensor) -> None:
+    def __call__(self, step: int, slots: Tensor, values: Tensor, hits: Tensor) -> None:  # noqa: ARG002
         """Take note of one step."""
-        self.hits[slots[hits].cpu()] = True
         present = torch.full((self._slots,), -torch.inf, dtype=torch.float64)
         values = values.detach().double().cpu().nan_to_num(nan=-torch.inf)
         present.scatter_reduce_(0, slots.cpu(), values, "amax")

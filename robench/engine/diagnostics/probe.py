@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -198,7 +198,9 @@ class Probe:
             [slot.position for slot in slots],
             [(slot.epsilon,) for slot in slots],
         )
-        return self.judge(slots, found.examples[:, 0], prepared=prepared)
+        tried = self.judge(slots, found.examples[:, 0], prepared=prepared)
+        watched = zip(tried.outcomes, found.outcomes, strict=True)
+        return replace(tried, outcomes=tuple(replace(one, search_won=own[0].search_won) for one, own in watched))
 
     def judge(
         self, slots: Sequence[Slot], examples: Tensor, *, prepared: Prepared | None = None, purpose: str = _PURPOSE
