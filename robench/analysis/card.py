@@ -107,7 +107,7 @@ def _clean(evidence: Evidence, baseline: Evidence | None, known: Mapping[tuple[s
         parts.append(f"undefended {100 * float((~common.misclassified).mean()):.1f}")
     if clean.score is not None:
         parts.append(f"without detector {100 * float((~clean.misclassified).mean()):.1f}")
-    parts.append(f"strict {_share(known['', CLEAN_ACCURACY])}")
+    parts.append(f"strict{' by most draws' * evidence.stochastic} {_share(known['', CLEAN_ACCURACY])}")
     threshold, rate, count = (
         facts.get(key) for key in ("threshold", "false_positive_rate_validation", "validation_images")
     )
@@ -130,7 +130,11 @@ def _robust(evidence: Evidence, known: Mapping[tuple[str, str], Metric], shown: 
         f"{int(one.correct.sum())}/{int(one.rejected.sum())}/{int(one.wrong.sum())}"
         for one in (evidence.worst[epsilon] for epsilon in shown)
     )
-    parts = [f"strict {strict}", f"correct/rejected/fooled {ends}", f"median critical eps {_median(known['', MEDIAN])}"]
+    parts = [
+        f"strict {strict}",
+        f"correct/rejected/fooled{' by most draws' * evidence.stochastic} {ends}",
+        f"median critical eps {_median(known['', MEDIAN])}",
+    ]
     if evidence.clean.score is not None:
         parts.insert(1, f"a rejection is right {lenient}")
     return "; ".join(parts)

@@ -38,8 +38,8 @@ def figure(
     output = output or Path(f"{name}.pdf")
     form = output.suffix.removeprefix(".").lower()
     if form not in FORMATS:
-        message = f"--output: {output} is no {', '.join(f'.{known}' for known in FORMATS)}"
-        raise UsageError(message, "the end of the name says what to write")
+        message = f"--output: {output} is no name that ends with {', '.join(f'.{known}' for known in FORMATS)}"
+        raise UsageError(message, f"its end says what to write: {name}.{FORMATS[0]}")
     check_output(output)
     session = open_session()
     with stdout_for_results_only():  # clean images come from a plugin

@@ -107,7 +107,11 @@ def meanings(summary: RunSummary) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def short_verdict(summary: RunSummary, defense: str) -> str:
-    """Return the first words of a verdict: figures follow it, which a table has anyway; nothing without a card."""
+def short_verdict(summary: RunSummary, defense: str) -> tuple[str, ...]:
+    """Return a verdict without its figures, which a table has anyway: first words, and warnings that follow.
+
+    Nothing without a card.
+    """
     verdict = next((card.verdict for card in summary.cards if card.defense == defense), "")
-    return verdict.split(":", maxsplit=1)[0]
+    first, *warnings = verdict.split("; ")
+    return (first.split(":")[0], *(f"({warning.split(' at eps ')[0]})" for warning in warnings)) if verdict else ()

@@ -33,7 +33,10 @@ _MISSING: Cell = ("-",)
 _FEW = 3
 """Rows of a sweep of many epsilons that has a row for its worst as well."""
 
-_MEANING = "robust accuracy: correct or rejected; clean: correct only; 95 % Wilson intervals; all in %"
+_MEANING = (
+    "robust accuracy: correct or rejected; clean: correct only; of a stochastic defense the mean over its draws; "
+    "95 % Wilson intervals; all in %"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +152,7 @@ def _rows(summary: RunSummary) -> Iterator[tuple[Cell, ...]]:
             label = (sweep.name, f"worst of {len(sweep.epsilons)}", "epsilons")
             yield label, *(worst_cell(defense, sweep) for defense in summary.defenses)
     if summary.cards:
-        yield ("verdict",), *((short_verdict(summary, defense) or "-",) for defense in summary.defenses)
+        yield ("verdict",), *(short_verdict(summary, defense) or _MISSING for defense in summary.defenses)
 
 
 def _shown(sweep: Sweep) -> tuple[str, ...]:

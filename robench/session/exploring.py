@@ -84,6 +84,7 @@ def build_datasette(db: str) -> Any:  # noqa: ANN401 - Datasette has no types
             return connection
 
     datasette = Datasette(metadata=describe(str(path)), settings=_SETTINGS)
+    datasette.remove_database("_memory")  # which it has where it was given no file
     datasette.add_database(ReadOnly(datasette, path=str(path)), name=NAME)
     return datasette
 

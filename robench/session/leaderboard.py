@@ -11,7 +11,7 @@ from robench.analysis.card import failed_diagnostics
 from robench.analysis.evidence import CLEAN_ACCURACY, STRICT
 from robench.analysis.summary import withstood
 from robench.api.leaderboard import Board, Entry, NaiveClaim
-from robench.errors import DataError
+from robench.errors import DataError, UsageError
 from robench.session.cards import build_cards
 from robench.session.evidence import gather_evidence
 from robench.session.summaries import summarise_stored
@@ -31,7 +31,9 @@ _NO_CLAIM = NaiveClaim(attack="", accuracy=2.0)
 """More than any."""
 
 
-def leaderboard(sources: Sequence[str], declared: Callable[[str, str], tuple[str, ...]]) -> tuple[Board, ...]:
+def leaderboard(
+    sources: Sequence[str], asked: Sequence[str] | None, declared: Callable[[str, str], tuple[str, ...]]
+) -> tuple[Board, ...]:
     """Put the defenses of several stores beside each other; see ``Session.leaderboard``.
 
     All are taken into one store first. So whatever one of them says has been checked, and what anybody has won over a
@@ -39,7 +41,8 @@ def leaderboard(sources: Sequence[str], declared: Callable[[str, str], tuple[str
 
     Args:
         sources: Paths or URLs of stores, and archives.
-        declared: Returns the epsilons that count for a data set and a norm; none for all that were evaluated.
+        asked: The epsilons that count; None for those that are declared.
+        declared: Returns them for a data set and a norm; none for all that were evaluated.
     """
     brought: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory(prefix="robench-") as folder:
@@ -52,12 +55,16 @@ def leaderboard(sources: Sequence[str], declared: Callable[[str, str], tuple[str
     boards: dict[tuple[str, str, str], list[_Found]] = {}
     for one in _best(found):
         boards.setdefault((one.dataset, one.norm, one.data_digest), []).append(one)
+    evaluated = _evaluated(found)
+    if asked and not set(asked).intersection(evaluated):
+        message = f"--epsilons {','.join(asked)}: nothing was evaluated there"
+        raise UsageError(message, f"evaluated were {', '.join(evaluated) or 'none'}")
     return tuple(
         Board(
             dataset=dataset,
             norm=norm,
             data_digest=digest,
-            epsilons=declared(dataset, norm) or _evaluated(entries),
+            epsilons=tuple(asked or declared(dataset, norm) or _evaluated(entries)),
             entries=tuple(one.entry for one in entries),
         )
         for (dataset, norm, digest), entries in sorted(boards.items())
@@ -80,9 +87,13 @@ def _take_in(db: str, source: str) -> list[str]:
     """Take a store or an archive in and return the ids of its runs.
 
     Raises:
+        UsageError: If there is no such file.
         RobenchError: If it is damaged, was altered, or says something else than another one about the same outcome.
     """
     path = Path(source)
+    if not source or ("://" not in source and not path.exists()):
+        message = f'"{source}": there is no such file'
+        raise UsageError(message, "name stores, or archives that robench db export has written")
     if "://" not in source and path.is_file() and zipfile.is_zipfile(path):
         import_archive(db, path)
         with Archive(path) as archive:

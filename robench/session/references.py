@@ -46,5 +46,6 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        message = f"--against {path}: {getattr(error, 'strerror', None) or error}"
+        what = "it is not text" if isinstance(error, UnicodeError) else getattr(error, "strerror", None) or error
+        message = f"--against {path}: {what}"
         raise UsageError(message, f"give {PAPER}, or a CSV file of published figures") from error

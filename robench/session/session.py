@@ -240,6 +240,7 @@ class Session:
             epsilons: Those that are ranked, as in ``--epsilons``; by default those of the data set in benchmarks.toml.
 
         Raises:
+            UsageError: If there is no such file, or nothing was evaluated at any of the epsilons.
             RobenchError: If one of them is damaged, was altered, or says something else about the same outcome.
         """
         from robench.config.epsilons import parse_epsilons
@@ -251,9 +252,9 @@ class Session:
         def declared(dataset: str, norm: str) -> tuple[str, ...]:
             own = config.datasets.get(dataset)
             theirs = None if own is None else own.l2_epsilons if norm == "l2" else own.epsilons
-            return asked or theirs or ()
+            return theirs or ()
 
-        return leaderboard(sources, declared)
+        return leaderboard(sources, asked, declared)
 
     def runs(self, db: str) -> tuple[Run, ...]:
         """List all stored runs, newest first.

@@ -38,12 +38,15 @@ def find_run(store: ResultStore, prefix: str | None, suite: str | None) -> Run:
     found = store.find_run(prefix)
     if suite is None:
         return found
-    for run in [found] if prefix is not None else store.runs():
-        if parse_details(run).get("suite") == suite:
+    stored = store.runs()
+    suites = {run.id: parse_details(run).get("suite") for run in stored}
+    for run in [found] if prefix is not None else stored:
+        if suites[run.id] == suite:
             return run
     what = "the store has no run" if prefix is None else f"run {found.id} is not one"
-    message = f"{what} of the suite {suite}"
-    raise UsageError(message, f"start one with robench run --suite {suite}; robench runs list shows what there is")
+    known = ", ".join(sorted({name for name in suites.values() if isinstance(name, str)})) or "none"
+    message = f'{what} of the suite "{suite}"; it has runs of: {known}'
+    raise UsageError(message, "robench run --suite NAME starts one")
 
 
 def summarise_variants(store: ResultStore, suite: str) -> dict[str, RunSummary]:

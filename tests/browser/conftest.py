@@ -77,7 +77,7 @@ class Opener:
 
     @contextmanager
     def __call__(
-        self, path: Path, *, width: int = 1200, dark: bool = False, bypass_csp: bool = False
+        self, path: Path, *, width: int = 1200, dark: bool = False, bypass_csp: bool = False, script: str = ""
     ) -> Iterator[Opened]:
         context = self._browser.new_context(
             viewport={"width": width, "height": 900},
@@ -85,6 +85,7 @@ class Opener:
             bypass_csp=bypass_csp,
             offline=True,
         )
+        context.add_init_script(script)
         opened = Opened(page=context.new_page())
         opened.page.on("console", lambda message: opened.said.append(message.text))
         opened.page.on("pageerror", lambda error: opened.said.append(str(error)))

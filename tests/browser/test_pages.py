@@ -84,6 +84,13 @@ def test_the_outcomes_of_each_attack_can_be_seen(open_page: Opener, report_page:
         )
 
 
+def test_every_line_of_a_card_is_explained(open_page: Opener, report_page: Path) -> None:
+    with open_page(report_page) as opened:
+        lines = opened.page.locator("#card-1 dt").all_inner_texts()
+        assert len(lines) == 10
+        assert set(lines) <= set(opened.page.locator("#reading dt").all_inner_texts())
+
+
 def test_images_are_filtered_by_outcome(open_page: Opener, report_page: Path) -> None:
     with open_page(report_page) as opened:
         page = opened.page
@@ -122,6 +129,21 @@ def test_charts_have_the_colour_of_the_text_in_light_dark_and_print(open_page: O
         assert colour(page, "body", "backgroundColor") == "rgb(255, 255, 255)"
         assert not page.locator("nav").is_visible()
         assert page.pdf().startswith(b"%PDF")
+
+
+def test_who_prints_before_all_charts_are_drawn_gets_them_all(open_page: Opener, report_page: Path) -> None:
+    # While a page is printed no frames come; what a listener leaves to promises is done before, what it leaves to
+    # timers is not.
+    print_at_once = """() => new Promise((done) => {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => done(document.querySelectorAll("main svg.marks").length);
+      window.dispatchEvent(new Event("beforeprint"));
+      port2.postMessage(0);
+    })"""
+    with open_page(report_page, script="window.requestAnimationFrame = () => 0;") as opened:
+        assert opened.page.locator("main svg.marks").count() == 0
+        assert opened.page.evaluate(print_at_once) == len(PICTURES)
+    assert opened.said == []
 
 
 def test_charts_follow_the_width_of_the_window(open_page: Opener, report_page: Path) -> None:

@@ -49,7 +49,8 @@ def test_a_run_of_a_suite_is_put_beside_published_figures(program: Program) -> N
     missing = program(*program.toy_run, "--json")
     assert missing.returncode == 0, missing.stderr
     refused = program("report", "--suite", "toys")
-    assert (refused.returncode, refused.stderr.split(";")[0]) == (2, "error: the store has no run of the suite toys")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith('error: the store has no run of the suite "toys"; it has runs of: none;')
     chosen = ("--dataset", "toy-bars", "--classifier", "toy-linear", "--images", "30", "--device", "cpu")
     run = json.loads(program("run", "--suite", "toys", *chosen, "--json").stdout)["run"]
     program(*program.toy_run)  # the newest run is of no suite
@@ -64,3 +65,4 @@ def test_a_run_of_a_suite_is_put_beside_published_figures(program: Program) -> N
     assert (paper.returncode, paper.stdout) == (2, "")
     assert "it has no figures of the data set toy-bars" in paper.stderr
     assert "give paper, or a CSV file" in program("report", "--against", "nothing.csv").stderr
+    assert "robench.db: it is not text; give paper" in program("report", "--against", "robench.db").stderr

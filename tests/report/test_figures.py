@@ -90,8 +90,32 @@ def test_only_defenses_that_reject_have_an_adversarial_proportion(shown: Exhibit
     assert {row["defense"] for row in rows_of("proportion", shown)} == {"magnet"}
 
 
+def test_lines_tell_what_the_attack_knows_alike_in_both_charts(shown: Exhibit) -> None:
+    def lines(name: str) -> list[object]:
+        text = json.dumps(FIGURES[name].draw(shown, PAGE))
+        found: list[object] = []
+
+        def collect(node: dict[str, Any]) -> dict[str, Any]:
+            if "strokeDash" in node:
+                found.append((node["strokeDash"], node["strokeWidth"]))
+            return node
+
+        json.loads(text, object_hook=collect)
+        return found
+
+    assert lines("curves") == lines("proportion") != []
+
+
+def test_panels_of_one_defense_reach_from_the_same_score_to_the_same(shown: Exhibit) -> None:
+    attacked = replace(shown.histograms[0], sample="pgd, epsilon 0.3", right=(0, 0, 0), wrong=(0, 9, 0))
+    rows = rows_of("scores", replace(shown, histograms=(*shown.histograms, attacked)))
+    for panel in ("magnet: clean images", "magnet: pgd, epsilon 0.3"):
+        own = [row for row in rows if row["panel"] == panel]
+        assert (min(row["from"] for row in own), max(row["to"] for row in own)) == (0.0, 0.03)
+
+
 def test_wrong_predictions_are_counted_downwards(shown: Exhibit) -> None:
-    rows = rows_of("scores", shown)
+    rows = [row for row in rows_of("scores", shown) if row["images"]]
     assert {(row["kind"], row["signed"] > 0) for row in rows} == {("predicted right", True), ("predicted wrong", False)}
     assert sum(row["images"] for row in rows) == 10
 

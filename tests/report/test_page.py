@@ -77,7 +77,7 @@ def test_a_page_has_every_picture_card_number_and_image(shown: Exhibit) -> None:
     page = page_of(shown)
     ids = {own["id"] for own in page.all("section") if "id" in own}
     pictures = {"curves", "heatmap", "critical", "outcomes", "proportion", "scores", "roc"}
-    assert ids == pictures | {"verdicts", "gallery", "cards", "numbers", "provenance"}
+    assert ids == pictures | {"verdicts", "gallery", "cards", "numbers", "reading", "provenance"}
     assert len(page.all("article")) == 4 + 1
     assert page.words.count("upper bound only") == 2
     for fact in ("n = 500 images, seed 7, Linf", "0123456789ab", "fedcba987654", "robench run --seed 7", "88.2"):

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from robench.api.records import FailureRow
+from robench.api.records import Card, FailureRow
 from robench.report.table import Grid, build_grid
 
 if TYPE_CHECKING:
     from robench.api.records import RunSummary
     from tests.report.conftest import SummaryFactory
+
+MEANING = (
+    "robust accuracy: correct or rejected; clean: correct only; of a stochastic defense the mean over its draws; "
+    "95 % Wilson intervals; all in %"
+)
 
 
 def texts(grid: Grid) -> list[list[str]]:
@@ -41,7 +47,7 @@ def test_title_says_what_was_measured(small: RunSummary) -> None:
 
 def test_notes_give_meaning_and_provenance(small: RunSummary) -> None:
     assert build_grid(small).notes == (
-        "robust accuracy: correct or rejected; clean: correct only; 95 % Wilson intervals; all in %",
+        MEANING,
         "rej: share rejected; worst: the epsilon of the sweep with the least robust accuracy",
         "naive: the attack does not know the detector or the selection; these numbers are upper bounds, not robustness",
         "SHA-256: data 0123456789ab, classifier fedcba987654",
@@ -195,3 +201,10 @@ def test_the_worst_case_per_image_is_shown_as_a_curve_and_explained(make_summary
     assert labels == [f"worst-case (naive) eps {epsilon}" for epsilon in ("0.05", "0.1", "0.15", "0.2", "0.25", "0.3")]
     (note,) = (note for note in grid.notes if note.startswith("worst-case:"))
     assert "any of fgsm, pgd fooled the defense at this or a smaller epsilon listed" in note
+
+
+def test_the_verdict_row_warns_of_a_defense_that_harms(small: RunSummary) -> None:
+    verdict = "upper bound only: at most 9.0 % at eps 0.3; LESS robust than no defense at eps 0.1, 0.3"
+    card = Card(defense="magnet", created="2026", verdict=verdict, lines=(), metrics=())
+    row = build_grid(replace(small, cards=(card,))).rows[-1]
+    assert row == (("verdict",), ("-",), ("upper bound only", "(LESS robust than no defense)"))

@@ -70,6 +70,7 @@ def test_tables_columns_and_queries_are_explained(datasette: Any) -> None:
     assert "scores above it are rejected" in page
     index = get(datasette, "/robench").text
     assert all(question.title in index for question in QUESTIONS.values())
+    assert [one["name"] for one in get(datasette, "/-/databases.json").json()] == ["robench"]
     assert "alembic_version" not in [
         table["name"] for table in get(datasette, "/robench.json").json()["tables"] if not table["hidden"]
     ]

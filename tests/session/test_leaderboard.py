@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from robench.errors import RobenchError
+from robench.errors import RobenchError, UsageError
 from robench.report.html.leaderboard import leaderboard_html
 from robench.session import Session
 from robench.session.leaderboard import _name
@@ -58,6 +58,14 @@ def test_the_epsilons_of_the_configuration_are_ranked(tmp_path: Path) -> None:
     ]
     (asked,) = session(tmp_path).leaderboard([first], "0.05")
     assert asked.epsilons == ("0.05",)
+    with pytest.raises(UsageError, match=r"nothing was evaluated there; evaluated were 0\.05, 0.1, 0.2, 0.3"):
+        session(tmp_path).leaderboard([first], "0.15,0.25")
+
+
+@pytest.mark.parametrize("source", ["", "nothing.db"])
+def test_a_source_that_is_not_there_is_named(tmp_path: Path, source: str) -> None:
+    with pytest.raises(UsageError, match=f'"{source}": there is no such file; name stores, or archives'):
+        session(tmp_path).leaderboard([source])
 
 
 def test_figures_are_those_of_the_cards_and_naive_claims_stand_beside(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
         "proportion": Figure(
             title="Adversarial proportion",
             caption='Share of the attacked images that get the label "adversarial". Few may mean a blind detector, or '
-            "an attack that evades it: robust accuracy tells.",
+            "an attack that evades it: robust accuracy tells. Thick solid lines: attacks that know the defense.",
             missing="no defense of the run has rejected an attacked image",
             has=_rejecting,
             draw=lambda exhibit, layout: proportion_curves(exhibit.summary, layout),

@@ -21,11 +21,15 @@ from robench.report.figures.marks import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from robench.api.records import RunSummary
+    from robench.report.figures.marks import Row
 
 _CHOSEN = f"attack == '{ALL}' || attack == datum.attack"
 _FAINT = 0.08
-_KNOWLEDGE = ("adaptive", "naive", "oblivious")
+_DASHES = {"adaptive": [1, 0], "naive": [5, 3], "oblivious": [1, 2]}
+"""Of lines, by what the attack knows."""
 
 
 def accuracy_curves(summary: RunSummary, layout: Layout) -> Specification:
@@ -38,17 +42,6 @@ def accuracy_curves(summary: RunSummary, layout: Layout) -> Specification:
     """
     rows = results(summary)
     colour, shape, _ = by_name("attack", names(rows, "attack"), "attack")
-    present = set(names(rows, "knowledge"))
-    known = [word for word in _KNOWLEDGE if word in present]
-    dash = alt.StrokeDash(
-        "knowledge:N",
-        scale=alt.Scale(
-            domain=known, range=[{"adaptive": [1, 0], "naive": [5, 3]}.get(word, [1, 2]) for word in known]
-        ),
-        legend=alt.Legend(title="the attack is"),
-    )
-    thick, thin = (3, 1.4) if layout.choosing else (1.8, 0.9)
-    width = alt.condition("datum.knowledge == 'adaptive'", alt.value(thick), alt.value(thin))
     tooltip = [
         alt.Tooltip("defense:N"),
         alt.Tooltip("attack:N"),
@@ -67,7 +60,7 @@ def accuracy_curves(summary: RunSummary, layout: Layout) -> Specification:
     layers = alt.LayerChart(
         layer=[
             base.mark_area().encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"), opacity=band),
-            base.mark_line().encode(y=y, strokeDash=dash, strokeWidth=width, opacity=shown, detail="attack:N"),
+            base.mark_line().encode(y=y, opacity=shown, detail="attack:N", **_strokes(rows, layout)),
             base.transform_filter("datum.marked")
             .mark_point(filled=True, size=40)
             .encode(y=y, shape=shape, opacity=shown),
@@ -83,12 +76,12 @@ def accuracy_curves(summary: RunSummary, layout: Layout) -> Specification:
 
 
 def proportion_curves(summary: RunSummary, layout: Layout) -> Specification:
-    """Draw the share of images with the label "adversarial" against epsilon.
+    """Draw the share of images with the label "adversarial" against epsilon, with the lines of ``accuracy_curves``.
 
     Source: Wester & Thisted (2020), Figure 8.
     """
     rows = results(summary)
-    colour, shape, dash = by_name("attack", names(rows, "attack"), "attack")
+    colour, shape, _ = by_name("attack", names(rows, "attack"), "attack")
     shown = alt.condition(_CHOSEN, alt.value(1), alt.value(_FAINT))
     base = alt.Chart(ROWS).encode(x=epsilon_axis(summary.norm), color=colour)
     y = percentage("rejected", "labelled adversarial, %")
@@ -101,7 +94,7 @@ def proportion_curves(summary: RunSummary, layout: Layout) -> Specification:
     ]
     layers = alt.LayerChart(
         layer=[
-            base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash, opacity=shown),
+            base.mark_line().encode(y=y, opacity=shown, detail="attack:N", **_strokes(rows, layout)),
             base.transform_filter("datum.marked")
             .mark_point(filled=True, size=40)
             .encode(y=y, shape=shape, opacity=shown),
@@ -112,3 +105,18 @@ def proportion_curves(summary: RunSummary, layout: Layout) -> Specification:
     kept = [row for row in rows if row["defense"] in rejecting]
     chart = facet(layers, "defense", rejecting, layout.columns)
     return specify(chart.add_params(alt.param(name="attack", value=ALL)), kept)
+
+
+def _strokes(rows: Sequence[Row], layout: Layout) -> dict[str, alt.StrokeDash | alt.Condition]:
+    """Return how lines tell what their attack knows: thick and solid if it knows the defense, else thin and dashed."""
+    present = set(names(rows, "knowledge"))
+    known = [word for word in _DASHES if word in present]
+    thick, thin = (3, 1.4) if layout.choosing else (1.8, 0.9)
+    return {
+        "strokeDash": alt.StrokeDash(
+            "knowledge:N",
+            scale=alt.Scale(domain=known, range=[_DASHES[word] for word in known]),
+            legend=alt.Legend(title="the attack is"),
+        ),
+        "strokeWidth": alt.condition("datum.knowledge == 'adaptive'", alt.value(thick), alt.value(thin)),
+    }

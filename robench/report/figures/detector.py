@@ -34,7 +34,7 @@ def score_histograms(histograms: Sequence[ScoreHistogram], layout: Layout) -> Sp
         for one in histograms
         for kind, sign, counts in zip(_KINDS, (1, -1), (one.right, one.wrong), strict=True)
         for at, count in enumerate(counts)
-        if count
+        if count or at in {0, len(counts) - 1}  # the axes of a defense's panels reach from the first bin to the last
     ]
     scale = alt.Scale(domain=list(_KINDS), range=list(COLOURS[:2]))
     base = alt.Chart(ROWS)

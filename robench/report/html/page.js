@@ -1,6 +1,8 @@
 "use strict";
 (() => {
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const places = document.querySelectorAll("[data-chart]");
+  const begun = new Set();
   const views = new Map();
 
   // Text and lines have the colour of the page's text, whatever that is: light, dark or printed.
@@ -47,28 +49,39 @@
     return menu && views.has(name) ? views.get(name).signal("attack", menu.value).runAsync() : null;
   };
 
+  const drawOne = async (place) => {
+    const name = place.dataset.chart;
+    const box = place.parentElement;
+    const room = box.clientWidth;
+    const text = document.getElementById(`${name}-specification`).textContent;
+    begun.add(place);
+    const { view } = await vegaEmbed(place, fitted(JSON.parse(text), room), {
+      actions: false, renderer: "svg", config: style(room), tooltip: { theme: dark.matches ? "dark" : "light" },
+    });
+    views.set(name, view);
+    performance.mark(name);
+    // What is around it has its name and points to the table; hundreds of marks would not be better read.
+    place.querySelector("svg").setAttribute("aria-hidden", "true");
+    await choose(name);
+    // What has to be scrolled must be reached by keyboard.
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  };
+
   const draw = async () => {
-    for (const place of document.querySelectorAll("[data-chart]")) {
-      const name = place.dataset.chart;
-      const room = place.parentElement.clientWidth;
-      const text = document.getElementById(`${name}-specification`).textContent;
+    begun.clear();
+    for (const place of places) {
       // One at a time: the page is there, and scrolls, while it is drawn.
       await new Promise((go) => requestAnimationFrame(() => setTimeout(go)));
-      const { view } = await vegaEmbed(place, fitted(JSON.parse(text), room), {
-        actions: false, renderer: "svg", config: style(room), tooltip: { theme: dark.matches ? "dark" : "light" },
-      });
-      views.set(name, view);
-      performance.mark(name);
-      // What is around it has its name and points to the table; hundreds of marks would not be better read.
-      place.querySelector("svg").setAttribute("aria-hidden", "true");
-      await choose(name);
-      // What has to be scrolled must be reached by keyboard.
-      const box = place.parentElement;
-      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-      else box.removeAttribute("tabindex");
+      if (!begun.has(place)) await drawOne(place);
     }
     document.documentElement.dataset.drawn = "true";
   };
+
+  // Who prints at once gets all charts, too: nothing in drawing one waits for a timer or a frame.
+  window.addEventListener("beforeprint", () => {
+    for (const place of places) if (!begun.has(place)) drawOne(place);
+  });
 
   for (const menu of document.querySelectorAll("[data-signal]")) {
     menu.addEventListener("change", () => choose(menu.dataset.signal));

@@ -28,7 +28,7 @@ def norm_sign(norm: str) -> str:
 
 def unreliable_defenses(summary: RunSummary) -> tuple[str, ...]:
     """Return the defenses whose evaluation card says so."""
-    return tuple(name for name in summary.defenses if short_verdict(summary, name) == _DOUBT)
+    return tuple(name for name in summary.defenses if _DOUBT in short_verdict(summary, name))
 
 
 def write_caption(summary: RunSummary) -> str:
