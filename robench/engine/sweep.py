@@ -55,12 +55,12 @@ def run_sweep(runner: Runner, sweep: Sweep, positions: Sequence[int], epsilons: 
         return _run_ensemble(runner, sweep, sweep.ensemble, sweep.prepared, positions)
     begun = time.monotonic()
     found = runner.attack(sweep.prepared, sweep.assault, positions, [epsilons] * len(positions))
-    share = 1 / len(epsilons)
-    seconds = (time.monotonic() - begun) * share
+    seconds = (time.monotonic() - begun) / len(epsilons)
     keys = {cell.epsilon: cell.key for cell in sweep.cells}
+    each, rest = divmod(found.queries, len(epsilons))  # the sum is what it is, however the images were grouped
     works = {
-        keys[epsilon]: CellWork(outcomes=list(outcomes), seconds=seconds, queries=round(found.queries * share))
-        for epsilon, outcomes in found.by_epsilon([epsilons] * len(positions)).items()
+        keys[epsilon]: CellWork(outcomes=list(outcomes), seconds=seconds, queries=each + (place < rest))
+        for place, (epsilon, outcomes) in enumerate(found.by_epsilon([epsilons] * len(positions)).items())
     }
     return SweepWork(works=works, examples={text: found.examples[:, at] for at, text in enumerate(epsilons)})
 

@@ -31,7 +31,8 @@ def main() -> int:
         epsilons=options.epsilons,
         data_dir=options.data_dir,
     )
-    options.work.mkdir(parents=True, exist_ok=True)
+    for folder in (options.work, options.pages):
+        folder.mkdir(parents=True, exist_ok=True)
     left = False
     for dataset in options.dataset or DATASETS:
         db = options.work / f"{dataset}.db"

@@ -34,7 +34,7 @@ def kill_runs(nursery: Nursery, folder: Path, count: int) -> Trial:
     """Kill evaluations ``count`` times, resuming each until it is done."""
     trial = Trial(
         name=f"kill -9 of an evaluation at random moments, N = {count}, then resume",
-        demand="acknowledged results lost 0, duplicates 0, figures as if never interrupted (not the verdicts of cards)",
+        demand="acknowledged results lost 0, duplicates 0, final report as if never interrupted",
     )
     moments = random.Random(0)
     expected = _report(nursery.run("evaluate", str(folder), str(folder / "whole.db")))  # trains the weights, too
@@ -61,7 +61,8 @@ def kill_runs(nursery: Nursery, folder: Path, count: int) -> Trial:
                 longest *= _SHORTER
                 break
         finished += 1
-        trial.expect(_report(child.lines()) == expected, f"{path.name}: its figures differ")
+        differs = ", ".join(_differences(_report(child.lines()), expected))
+        trial.expect(not differs, f"{path.name}: its report differs: {differs}")
         trial.expect(altered_shards(path) == [], f"{path.name}: shards that are not as they were stored")
     trial.expect(lost == 0, f"{lost} acknowledged outcomes lost")
     trial.expect(doubled == 0, f"{doubled} outcomes stored twice")
@@ -77,6 +78,16 @@ def _report(lines: list[str]) -> dict[str, Any]:
     for card in report["cards"]:
         del card["created"]
     return report
+
+
+def _differences(found: object, expected: object, where: str = "") -> list[str]:
+    """Name the places at which two JSON documents differ."""
+    if isinstance(found, dict) and isinstance(expected, dict) and found.keys() == expected.keys():
+        return [text for key in found for text in _differences(found[key], expected[key], f"{where}.{key}")]
+    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        pairs = enumerate(zip(found, expected, strict=True))
+        return [text for at, (one, other) in pairs for text in _differences(one, other, f"{where}[{at}]")]
+    return [] if found == expected else [f"{where}: {found!r} instead of {expected!r}"]
 
 
 def kill_trainings(nursery: Nursery, folder: Path, count: int) -> Trial:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TOYS = Path(__file__).parents[1] / "third_party" / "toys"
 OLD_STORE = Path(__file__).parents[1] / "storage" / "schema_0001.sqlite"
 
-_COLUMNS = "position, image, label, prediction, outcome, score, draws, draws_wrong, draws_rejected"
+_COLUMNS = "position, image, label, prediction, outcome, score, draws, draws_wrong, draws_rejected, search_won"
 
 
 def environment(cache: Path) -> dict[str, str]:
