@@ -76,7 +76,7 @@ def _runs(db: Path, dataset: str) -> list[dict[str, Any]]:
     for run in listed:
         document = json.loads(robench("report", "--run", run["id"], "--json", "--db", str(db)))
         if document["details"].get("suite") == f"paper-{dataset}":
-            found.append({**document, "attacks": list(document["details"]["attacks"])})
+            found.append({**document, "attacks": {row["attack"] for row in document["results"]}})
     return found
 
 

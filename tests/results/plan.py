@@ -76,7 +76,7 @@ def jobs(dataset: str, scale: Scale, db: Path, *, ablations: bool) -> list[Job]:
         Job(
             name=f"{dataset}: attacks that know the defense",
             arguments=(
-                *("run", *suite, *naive, "--attack", "adaptive", "--worst-case", "--epsilons", _FOUR[dataset]),
+                *("run", *suite, *naive, "--attack", "adaptive", "--epsilons", _FOUR[dataset]),
                 *("--images", str(scale.adaptive_images), "--keep-examples", "--db", str(db)),
             ),
         ),
