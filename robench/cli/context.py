@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def open_session(*, config: Path | None = None, quiet: bool = True) -> "Session":
-    """Return a session on the real environment that shows progress on stderr unless quiet."""
-    from robench.cli.progress import TerminalProgress
+    """Return a session on the real environment that shows progress on stderr; only warnings if quiet."""
+    from robench.cli.progress import TerminalProgress, WarningsOnly
     from robench.session import Session
 
-    progress = None if quiet else TerminalProgress(sys.stderr)
+    progress = WarningsOnly(sys.stderr) if quiet else TerminalProgress(sys.stderr)
     return Session(environ=os.environ, cwd=Path.cwd(), config=config, progress=progress)
 
 

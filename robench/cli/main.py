@@ -20,7 +20,7 @@ from robench.cli.replay import replay
 from robench.cli.report import report
 from robench.cli.run import run
 from robench.cli.runs import runs_app
-from robench.cli.stdout import explain_stdout, give_up_stdout
+from robench.cli.stdout import explain_stdout, give_up_stdout, occupy_stdout
 from robench.cli.stopping import Stopped, farewell, stop_on_signals
 from robench.cli.train import train
 from robench.cli.verify_engine import verify_engine
@@ -82,6 +82,7 @@ def _root(
 
 def main() -> None:
     """Run the command line and exit."""
+    occupy_stdout()
     try:
         with stop_on_signals(), explain_stdout():
             app()

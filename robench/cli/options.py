@@ -104,4 +104,4 @@ Trace = Annotated[
 ]
 Output = Annotated[Path | None, path("--output", "FILE", "Write to this file; what is there is replaced.", "-o")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only, no progress.")]

@@ -26,6 +26,10 @@ class TerminalProgress:
         self._stream.write(f"{text}\n")
         self._stream.flush()
 
+    def warn(self, text: str) -> None:
+        """Show one line that stays."""
+        self.note(text)
+
     def task(self, title: str, total: int, unit: str) -> "AbstractContextManager[Task]":
         """Begin work of ``total`` units."""
         return self._bar(title, total, unit) if self._stream.isatty() else self._lines(title, total, unit)
@@ -59,6 +63,31 @@ class TerminalProgress:
                     progress.update(identifier, completed=done, detail=detail or clock.rate(done))
 
             yield BarTask()
+
+
+class WarningsOnly:
+    """Shows what nobody may miss, and no progress.
+
+    Args:
+        stream: Usually stderr.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def note(self, text: str) -> None:
+        """Ignore the line."""
+
+    def warn(self, text: str) -> None:
+        """Show one line that stays."""
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
+
+    def task(self, title: str, total: int, unit: str) -> "AbstractContextManager[Task]":
+        """Begin work that nobody watches."""
+        from robench.engine.progress import Silent
+
+        return Silent().task(title, total, unit)
 
 
 class _Clock:

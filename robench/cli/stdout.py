@@ -30,7 +30,7 @@ def explain_stdout() -> Iterator[None]:
     Raises:
         RobenchError: If what was printed could not be written.
     """
-    if not isinstance(sys.stdout, io.TextIOWrapper):  # closed, or replaced by whoever calls us
+    if not isinstance(sys.stdout, io.TextIOWrapper):  # replaced by whoever calls us
         yield
         return
     before = sys.stdout
@@ -49,6 +49,17 @@ def give_up_stdout() -> None:
     """Drop what waits to be written: Python would complain once more when it flushes at exit."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def occupy_stdout() -> None:
+    """Open a closed stdout on nothing, before any file takes its place and gets what is printed."""
+    if sys.stdout is not None:
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    if nowhere != 1:
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
+    sys.stdout = sys.__stdout__ = os.fdopen(1, "w", encoding="utf-8")  # type: ignore[misc]
 
 
 @contextmanager

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
 
@@ -23,6 +22,9 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Show one line that stays."""
 
+    def warn(self, text: str) -> None:
+        """Show one line that stays, and that nobody may miss: something failed, or is not as one would expect."""
+
     def task(self, title: str, total: int, unit: str) -> AbstractContextManager[Task]:
         """Begin work of ``total`` units; rate and time left are the listener's to work out."""
 
@@ -38,7 +40,10 @@ class Silent:
     def note(self, text: str) -> None:
         """Ignore the line."""
 
-    @contextmanager
-    def task(self, title: str, total: int, unit: str) -> Iterator[Task]:  # noqa: ARG002
+    def warn(self, text: str) -> None:
+        """Take it for a note."""
+        self.note(text)
+
+    def task(self, title: str, total: int, unit: str) -> AbstractContextManager[Task]:  # noqa: ARG002
         """Begin work that nobody watches."""
-        yield _SilentTask()
+        return nullcontext(_SilentTask())

@@ -67,7 +67,7 @@ class Tracer:
         finally:
             if self._batches == 0:
                 self._profiler.stop()
-                progress.note("nothing was left to attack: no trace is written")
+                progress.warn("nothing was left to attack: no trace is written")
             else:
                 self._write_trace()
                 self._write_table()

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 def evaluate(request: RunRequest, catalog: Catalog, command: str, progress: Progress) -> RunSummary:
     """Carry out a request; see ``Session.run``."""
     if warning := ResultStore.check(request.db):
-        progress.note(warning)
+        progress.warn(warning)
     keep_freed_memory()
     evaluation = _Evaluation(request, catalog, progress)
     evaluation.prepare()
@@ -159,7 +159,7 @@ class _Evaluation:
 
     def _fail(self, defense: str, reason: str) -> None:
         self.failures[defense] = reason
-        self.progress.note(f"defense {defense} failed: {reason}")
+        self.progress.warn(f"defense {defense} failed: {reason}")
 
     def describe(self, command: str) -> Run:
         """Return the record of this run with its provenance."""

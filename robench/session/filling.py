@@ -77,7 +77,7 @@ class Filling:
         """
         self._sweeps = list(sweeps)
         if self._keeper is not None:
-            self._keeper.mention_lost(self._store, sweeps, self._progress.note)
+            self._keeper.mention_lost(self._store, sweeps, self._progress.warn)
         with self._tracer.tracing(self._progress), self._savings:
             for sweep in sweeps:
                 try:
@@ -157,14 +157,14 @@ class Filling:
             self._store.fail_cell(self._run.id, key, reason)
         for cell in lost:
             self._fail(cell.key, str(error))
-        self._progress.note(f"{sweep.attack} on {sweep.defense} goes on without {error.member}: {error}")
+        self._progress.warn(f"{sweep.attack} on {sweep.defense} goes on without {error.member}: {error}")
         return rest
 
     def _fail_sweep(self, sweep: Sweep, reason: str) -> None:
         for cell in sweep.cells:
             self._fail(cell.key, reason)
         if sweep.prepared is not None:
-            self._progress.note(f"{_title(sweep)} on {sweep.defense} failed: {reason}")
+            self._progress.warn(f"{_title(sweep)} on {sweep.defense} failed: {reason}")
 
     def _fail(self, key: str, reason: str) -> None:
         self._failed[key] = reason

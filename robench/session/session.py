@@ -98,7 +98,7 @@ class Session:
 
         known: dict[str, tuple[str, ...]] = {kind: names for kind, names in self.catalog.names().items()}  # noqa: C416 (widens the keys)
         for stranger in find_strangers(config, self._environ, known):
-            self._listener().note(stranger)
+            self._listener().warn(stranger)
         known["attack"] = (*known["attack"], ADAPTIVE)
         remark = self.catalog.remark()
         return [resolve_run(config, one, self._environ, known, remark, attacking=attacking) for one in asked]

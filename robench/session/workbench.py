@@ -121,7 +121,7 @@ class Workbench:
         lacking = {entry.name: missing for entry in entries if (missing := missing_modules(entry.spec))}
         if lacking:
             listed = "; ".join(f"{name} (needs {', '.join(missing)})" for name, missing in lacking.items())
-            progress.note(f"{ADAPTIVE} leaves out {listed}")
+            progress.warn(f"{ADAPTIVE} leaves out {listed}")
         offers = []
         for entry in sorted(entries, key=lambda entry: (entry.spec.cost, entry.name)):
             try:

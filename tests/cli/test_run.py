@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    import subprocess
-
     from tests.cli.conftest import Program
 
 
@@ -60,6 +61,22 @@ def test_progress_goes_to_stderr_and_quiet_silences_it(program: Program) -> None
     quiet = program(*program.toy_run, "--quiet", "--db", "other.db")
     assert quiet.stderr == ""
     assert quiet.stdout.splitlines()[2:] == loud.stdout.splitlines()[2:]
+
+
+def test_quiet_leaves_warnings(program: Program) -> None:
+    program(*program.toy_run, "--quiet")
+    again = program(*program.toy_run, "--quiet", "--keep-examples")
+    assert "outcomes are stored already without their attacked images" in again.stderr
+    assert len(again.stderr.splitlines()) == 1
+
+
+def test_a_closed_stdout_is_nobody_who_reads(program: Program) -> None:
+    command = f"{shlex.join([sys.executable, '-m', 'robench', *program.toy_run, '--quiet'])} >&-"
+    closed = subprocess.run(
+        ["sh", "-c", command], cwd=program.folder, env=program.environ, stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert (closed.returncode, closed.stderr) == (0, "")
+    assert json.loads(program("report", "--json").stdout)["complete"]
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv", "markdown"])

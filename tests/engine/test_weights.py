@@ -141,7 +141,7 @@ def test_the_same_seed_trains_the_same_weights_whatever_the_global_generators(tm
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-class StopAt:
+class StopAt(Silent):
     """Stops a training at an update, as a signal would."""
 
     def __init__(self, step: int) -> None:

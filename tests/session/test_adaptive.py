@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from robench.api.records import ADAPTIVE, REJECTION, WORST_CASE, Outcome
+from robench.engine.progress import Silent
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def test_an_ensemble_finds_the_same_whatever_the_batches(lab: ToyLab, defense: s
     assert stored(lab, run(lab, defense, batch_size=7, epsilons="0.1,0.2,0.3")) == expected
 
 
-class StopAfter:
+class StopAfter(Silent):
     """A listener that stops the run, as a signal would, after some updates."""
 
     def __init__(self, updates: int) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from robench.api.records import Outcome
+from robench.engine.progress import Silent
 from robench.errors import UsageError
 from robench.storage.store import ResultStore
 
@@ -97,7 +98,7 @@ def test_more_images_reuse_the_outcomes_of_fewer(lab: ToyLab) -> None:
         assert store.describe().outcomes == 2 * 60
 
 
-class StopAfter:
+class StopAfter(Silent):
     """A listener that stops the run, as a signal would, after some updates of attack cells."""
 
     def __init__(self, updates: int) -> None:

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from robench.api.records import CLEAN
+from robench.engine.progress import Silent
 from robench.session.kept import examples_folder
 from robench.storage.store import ResultStore
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tests.conftest import ToyLab
 
 
-class Listener:
+class Listener(Silent):
     """Remembers what it is told, and stops the run, as a signal would, at an update for which something holds."""
 
     def __init__(self, stop: Callable[[], bool] = lambda: False) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from robench.api import UsageError
+from robench.engine.progress import Silent
 from robench.report import render
 from robench.session import workbench
 from robench.session.replay import Wanted
@@ -19,14 +20,11 @@ if TYPE_CHECKING:
     from tests.conftest import ToyLab
 
 
-class Notes:
+class Notes(Silent):
     """Remembers what it is told and shows nothing."""
 
     def __init__(self) -> None:
-        from robench.engine.progress import Silent
-
         self.texts: list[str] = []
-        self.task = Silent().task
 
     def note(self, text: str) -> None:
         self.texts.append(text)

@@ -12,15 +12,13 @@ import torch
 from safetensors.torch import save_file
 
 from robench.config.request import Overrides
+from robench.engine.progress import Silent
 from robench.errors import RobenchError, UsageError
 from robench.session.replay import Wanted
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from robench.api.records import Cell, RunSummary
-    from robench.engine.progress import Task
     from tests.conftest import ToyLab
 
 MODEL = """
@@ -63,7 +61,7 @@ def cells(lab: ToyLab, summary: RunSummary) -> list[Cell]:
         return [count.cell for count in store.counts(summary.run.id)]
 
 
-class Notes:
+class Notes(Silent):
     """Remembers what it is told."""
 
     def __init__(self) -> None:
@@ -71,11 +69,6 @@ class Notes:
 
     def note(self, text: str) -> None:
         self.texts.append(text)
-
-    def task(self, title: str, total: int, unit: str) -> AbstractContextManager[Task]:
-        from robench.engine.progress import Silent
-
-        return Silent().task(title, total, unit)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

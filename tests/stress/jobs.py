@@ -25,6 +25,7 @@ from robench.config.request import Overrides
 from robench.engine import checkpoint, training, weights
 from robench.engine.data import LoadedSplit
 from robench.engine.digests import module_digest, split_digest
+from robench.engine.progress import Silent
 from robench.engine.weights import WeightCache
 from robench.errors import RobenchError
 from robench.report.formats import render
@@ -78,7 +79,7 @@ def evaluate(say: Say, folder: str, db: str) -> None:
         say(f"{type(error).__name__} {error.exit_code} {error}")
 
 
-class Notes:
+class Notes(Silent):
     """Passes on what a training says."""
 
     def __init__(self, say: Say) -> None:
