@@ -175,10 +175,18 @@ class Workshop:
         return {network.name: self._obtain(network, offer, classifier, retrain=retrain) for network in networks}
 
     def build(self, offer: Offer, classifier: nn.Module) -> nn.Module:
-        """Build a defense from its networks, frozen; its thresholds are not fixed yet."""
+        """Build a defense from its networks, frozen; its thresholds are not fixed yet.
+
+        Raises:
+            PluginError: If what it builds is no module.
+        """
         networks = {name: trained.module for name, trained in self.train_networks(offer, classifier).items()}
         with isolated_default_generator():
-            return freeze(offer.spec.build(self.context(offer, classifier), networks), self.device)
+            module = offer.spec.build(self.context(offer, classifier), networks)
+        if not isinstance(module, nn.Module):
+            message = f"{offer.spec.name}: build returned {type(module).__name__}, not a torch.nn.Module"
+            raise PluginError(message, "return the module that answers images with a Verdict")
+        return freeze(module, self.device)
 
     def prepare(self, offer: Offer, classifier: nn.Module) -> Prepared:
         """Build a defense from its networks, fit it and fix its threshold on validation images."""

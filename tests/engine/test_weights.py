@@ -15,7 +15,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robench.api import DataContext, DatasetSpec, DefenseSpec, Network, NoParameters, Recipe
+from robench.api import DataContext, DatasetSpec, DefenseSpec, Network, NoParameters, PluginError, Recipe
 from robench.engine.checkpoint import load_checkpoint
 from robench.engine.data import LoadedSplit, Splits
 from robench.engine.digests import module_digest
@@ -266,6 +266,22 @@ def test_a_second_process_waits_for_the_first_and_uses_its_weights(tmp_path: Pat
 
 
 def test_weights_belong_to_a_classifier_only_if_the_loss_uses_it(tmp_path: Path) -> None:
+    workshop, found = workshop_in(tmp_path), {}
+    for uses_classifier in (False, True):
+        wanted = network(name="uses" if uses_classifier else "ignores", uses_classifier=uses_classifier)
+        offer = offering(build=lambda context, networks: networks["tiny"], networks=partial(listed, wanted))
+        trained = [workshop.train_networks(offer, seeded_classifier(seed))[wanted.name] for seed in (1, 2)]
+        found[uses_classifier] = len({item.folder for item in trained})
+    assert found == {False: 1, True: 2}
+
+
+def test_a_defense_that_builds_no_module_is_told_so(tmp_path: Path) -> None:
+    offer = offering(build=lambda context, networks: None)
+    with pytest.raises(PluginError, match=r"mine: build returned NoneType, not a torch\.nn\.Module; return the module"):
+        workshop_in(tmp_path).prepare(offer, seeded_classifier(0))
+
+
+def workshop_in(folder: Path) -> Workshop:
     split = data()
     spec = DatasetSpec(
         name="bars",
@@ -284,23 +300,13 @@ def test_weights_belong_to_a_classifier_only_if_the_loss_uses_it(tmp_path: Path)
         batch_size=10,
         precision="float32",
     )
-    context = DataContext(data_dir=None, cache_dir=tmp_path, offline=True, report=print)
-    workshop = Workshop(Splits(spec, context), WeightCache(tmp_path), settings, CPU, Silent())
-    found = {}
-    for uses_classifier in (False, True):
-        wanted = network(name="uses" if uses_classifier else "ignores", uses_classifier=uses_classifier)
-        defense = DefenseSpec(
-            name="mine",
-            summary="",
-            source="",
-            parameters=NoParameters,
-            build=lambda context, networks: networks["tiny"],
-            networks=partial(listed, wanted),
-        )
-        offer = Offer(spec=defense, parameters=NoParameters(), settings={}, origin={"plugin": "toys", "code": "abc"})
-        trained = [workshop.train_networks(offer, seeded_classifier(seed))[wanted.name] for seed in (1, 2)]
-        found[uses_classifier] = len({item.folder for item in trained})
-    assert found == {False: 1, True: 2}
+    context = DataContext(data_dir=None, cache_dir=folder, offline=True, report=print)
+    return Workshop(Splits(spec, context), WeightCache(folder), settings, CPU, Silent())
+
+
+def offering(**fields: Any) -> Offer:
+    spec = DefenseSpec(name="mine", summary="", source="", parameters=NoParameters, **fields)
+    return Offer(spec=spec, parameters=NoParameters(), settings={}, origin={"plugin": "toys", "code": "abc"})
 
 
 def listed(wanted: Network, context: object) -> list[Network]:
