@@ -14,7 +14,7 @@ from robench.analysis.judged import aligned
 from robench.analysis.mcnemar import Discordance
 from robench.analysis.robustness import strict_robust_accuracy
 from robench.analysis.summary import withstood
-from robench.api.records import NORM_LABELS, Card
+from robench.api.records import NORM_LABELS, UNRELIABLE, Card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -300,7 +300,7 @@ def _verdict(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str
     bounds = {epsilon: known[epsilon, STRICT].value or 0.0 for epsilon in evidence.worst}
     largest = max(evidence.worst, key=float, default=None)
     if failed:
-        return f"UNRELIABLE: {', '.join(failed)}"
+        return f"{UNRELIABLE}: {', '.join(failed)}"
     if largest is None:
         return "nothing is bounded: no attack was after a wrong answer"
     told = ", ".join(f"{100 * bounds[epsilon]:.1f} % at eps {epsilon}" for epsilon in _some(tuple(evidence.worst)))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
-    from robench.api.records import RunSummary
+    from robench.api.records import Finding, RunSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,7 @@ class Exhibit:
         critical: Of defenses whose clean images are all judged, and that were attacked.
         specimens: Images to look at; none unless the run has kept its examples.
         no_specimens: Why there are none, and what to do about it; empty where there are some.
+        findings: Of the diagnostics, by defense, in order.
         notes: What else is missing.
     """
 
@@ -126,4 +129,5 @@ class Exhibit:
     critical: tuple[CriticalCurve, ...] = ()
     specimens: tuple[Specimen, ...] = ()
     no_specimens: str = ""
+    findings: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

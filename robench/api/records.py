@@ -22,6 +22,9 @@ ADAPTIVE = "adaptive"
 REJECTION = "rejection"
 """Name under which the smallest epsilon at which an image can be made to be rejected is searched for."""
 
+UNRELIABLE = "UNRELIABLE"
+"""First word of the verdict on an evaluation that failed its own diagnostics."""
+
 COMPOSITES = (WORST_CASE, ADAPTIVE, REJECTION)
 """Names under which several attacks, the members of an ensemble, are recorded as one."""
 

@@ -7,7 +7,7 @@ import io
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from robench.api.records import CLEAN
+from robench.api.records import CLEAN, REJECTION
 from robench.report.provenance import entry
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ COLUMNS = (
 """Of the file; ``docs/tables.md`` explains them."""
 
 
+_NOT_AFTER_ERRORS = "accuracy while rejection is sought"
+"""The search for rejections does not try to fool: its lines are no robustness."""
+
+
 def to_csv(*summaries: RunSummary) -> str:
     """Render clean and attacked results of one run or several as comma-separated values.
 
@@ -81,7 +85,8 @@ def _lines(summary: RunSummary) -> Iterator[dict[str, Any]]:
         told = {"metric": "accuracy", "verdict": verdicts.get(clean.defense, "")}
         yield {**shared, "attack": CLEAN, "knowledge": "none", "norm": "none", "epsilon": "0", **asdict(clean), **told}
     for result in summary.results:
-        yield {**shared, **asdict(result), "metric": "robust accuracy", "verdict": verdicts.get(result.defense, "")}
+        name = _NOT_AFTER_ERRORS if result.attack == REJECTION else "robust accuracy"
+        yield {**shared, **asdict(result), "metric": name, "verdict": verdicts.get(result.defense, "")}
     for card in summary.cards:
         for metric in card.metrics:
             yield {

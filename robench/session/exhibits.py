@@ -46,6 +46,7 @@ def exhibit(
         seen = observe(store, summary, counts)
         specimens, without = _specimens(store, summary, counts, db, load)
         samples = {defense: _samples(store, summary, own) for defense, own in seen.items()}
+        findings = store.findings(run.id)
     return Exhibit(
         summary=summary,
         histograms=tuple(
@@ -69,7 +70,8 @@ def exhibit(
         ),
         specimens=specimens,
         no_specimens=without,
-        notes=_unobserved(summary, seen),
+        findings=findings,
+        notes=(*_unobserved(summary, seen), *_unknowing(summary)),
     )
 
 
@@ -78,6 +80,14 @@ def _unobserved(summary: RunSummary, seen: Mapping[str, Observed]) -> tuple[str,
     if not missing:
         return ()
     return (f"scores and critical epsilons of {missing}: not all clean images are judged, so the run has to go on",)
+
+
+def _unknowing(summary: RunSummary) -> tuple[str, ...]:
+    """Say so where no attack of a run knew the defense."""
+    if not summary.results or any(row.knowledge == "adaptive" for row in summary.results):
+        return ()
+    told = "what the defenses are worth: no attack of this run knows them, so that all its figures are upper bounds"
+    return (f"{told}; its command with --attack adaptive adds those that do",)
 
 
 def _samples(store: ResultStore, summary: RunSummary, own: Observed) -> dict[str, Judged]:

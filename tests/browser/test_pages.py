@@ -146,6 +146,18 @@ def test_who_prints_before_all_charts_are_drawn_gets_them_all(open_page: Opener,
     assert opened.said == []
 
 
+def test_charts_fit_the_paper(open_page: Opener, report_page: Path) -> None:
+    widest = "Math.max(...[...document.querySelectorAll('main svg.marks')].map((chart) => chart.clientWidth))"
+    with open_page(report_page) as opened:
+        page = opened.drawn().page
+        assert page.evaluate(widest) > 800
+        page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        page.wait_for_function(f"{widest} <= 700")
+        page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+        page.wait_for_function(f"{widest} > 800")
+    assert opened.said == []
+
+
 def test_charts_follow_the_width_of_the_window(open_page: Opener, report_page: Path) -> None:
     with open_page(report_page) as opened:
         page = opened.drawn().page

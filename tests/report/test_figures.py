@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from robench.api.records import REJECTION
+from robench.api.records import REJECTION, Card
 from robench.errors import UsageError
 from robench.report.figures.catalogue import FIGURES
 from robench.report.figures.marks import OUTCOME_COLOURS, PAGE, results
@@ -180,3 +180,30 @@ def test_captions_name_images_seed_run_and_digests(name: str, shown: Exhibit) ->
 def test_charts_hold_no_number_that_json_lacks(shown: Exhibit) -> None:
     for figure in FIGURES.values():
         assert json.loads(json.dumps(figure.draw(shown, PAGE), allow_nan=False))  # NaN would be refused
+
+
+def test_a_sweep_that_is_alike_at_all_epsilons_has_no_worst(make_summary: SummaryFactory) -> None:
+    flat = {("none", "fgsm", "0.1"): (500, 0, 0), ("none", "fgsm", "0.3"): (500, 0, 0)}
+    falling = {("none", "pgd", "0.1"): (500, 0, 0), ("none", "pgd", "0.3"): (0, 500, 0)}
+    rows = rows_of("curves", exhibit_of(make_summary({**flat, **falling})))
+    assert [(row["attack"], row["text"]) for row in rows if row["worst"]] == [("pgd", "0.3")]
+
+
+def test_captions_say_what_is_not_to_be_relied_on(small: RunSummary) -> None:
+    verdict = "UNRELIABLE: pgd: unbounded; LESS robust than no defense at eps 0.1"
+    card = Card(defense="magnet", created="2026", verdict=verdict, lines=(), metrics=())
+    assert "UNRELIABLE" not in caption_of("curves", exhibit_of(small))
+    told = caption_of("curves", exhibit_of(replace(small, cards=(card,))))
+    assert told.endswith("UNRELIABLE, the evaluation failed its diagnostics: magnet: pgd: unbounded.")
+
+
+def test_figures_that_the_table_of_results_lacks_have_one_of_their_own(shown: Exhibit) -> None:
+    told = {name: figure.numbers(shown) for name, figure in FIGURES.items() if figure.numbers}
+    assert told["critical"][1][1] == ("magnet", "0.1", "500", "80.0", "70.0", "90.0")
+    assert told["scores"][1] == [("magnet", "clean images", "0.0123", "8", "1", "1", "0")]
+    assert told["roc"][1] == [("magnet", "pgd, epsilon 0.3", "500", "300", "0.850", "5.0", "40.0")]
+
+
+def test_rows_of_reconstructions_name_their_defense(shown: Exhibit) -> None:
+    text = draw_figure("reconstructions", shown, "svg").decode()
+    assert text.count(f">{shown.specimens[0].defense}</text>") == len(shown.specimens)

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from robench.api.exhibit import Exhibit
-from robench.api.records import Card, FailureRow
+from robench.api.records import REJECTION, Card, FailureRow, Finding
 from robench.report.html.gallery import gallery_rows
 from robench.report.html.page import bundle_library, to_html
 from tests.fabricated_exhibit import exhibit_of, specimen
@@ -191,3 +191,22 @@ def test_the_library_is_whole() -> None:
     library = bundle_library()
     assert len(library) > 500_000
     assert "http://" not in re.sub(r"http://www\.w3\.org/[\w/]+", "", library)
+
+
+def test_what_did_not_pass_is_told_with_its_mend(shown: Exhibit) -> None:
+    failed = Finding(name="pgd: order", status="FAIL", number="3 of 10", meaning="it is masked", mend="look there")
+    warned, passed = (
+        replace(failed, name="pgd: redraw", status="WARN"),
+        replace(failed, name="pgd: chance", status="PASS"),
+    )
+    words = page_of(replace(shown, findings={"magnet": (warned, passed, failed)})).words
+    assert words.index("pgd: order") < words.index("pgd: redraw")
+    assert "FAIL 3 of 10 it is masked look there" in words
+    assert "pgd: chance" not in words
+    assert "did not pass" not in page_of(shown).words
+
+
+def test_the_search_for_rejections_is_in_no_table(shown: Exhibit) -> None:
+    row = replace(shown.summary.results[0], attack=REJECTION, knowledge="adaptive", epsilon="0.0777")
+    page = page_of(replace(shown, summary=replace(shown.summary, results=(*shown.summary.results, row))))
+    assert "0.0777" not in page.words

@@ -35,7 +35,8 @@ _DASHES = {"adaptive": [1, 0], "naive": [5, 3], "oblivious": [1, 2]}
 def accuracy_curves(summary: RunSummary, layout: Layout) -> Specification:
     """Draw robust accuracy against epsilon, a panel for each defense and a line for each attack.
 
-    Bands are 95 % Wilson intervals. A hollow diamond marks the worst epsilon of each sweep. Attacks that know the
+    Bands are 95 % Wilson intervals. A hollow diamond marks the smallest epsilon at which a sweep is at its worst,
+    unless it is alike at all. Attacks that know the
     defense are thick solid lines, others thin and dashed.
 
     Source: the layout of Wester & Thisted (2020), Figure 7.
@@ -64,9 +65,12 @@ def accuracy_curves(summary: RunSummary, layout: Layout) -> Specification:
             base.transform_filter("datum.marked")
             .mark_point(filled=True, size=40)
             .encode(y=y, shape=shape, opacity=shown),
-            base.transform_filter("datum.worst")
-            .mark_point(shape="diamond", size=170, strokeWidth=1.8, filled=False)
-            .encode(y=y, opacity=shown),
+            *(
+                base.transform_filter("datum.worst")
+                .mark_point(shape="diamond", size=170, strokeWidth=1.8, filled=False)
+                .encode(y=y, opacity=shown)
+                for _ in [row for row in rows if row["worst"]][:1]  # a layer without any row has no axis
+            ),
             # Last, hence on top: what the pointer finds.
             base.mark_point(filled=True, size=70).encode(y=y, opacity=alt.value(0), tooltip=tooltip),
         ]
@@ -116,7 +120,7 @@ def _strokes(rows: Sequence[Row], layout: Layout) -> dict[str, alt.StrokeDash | 
         "strokeDash": alt.StrokeDash(
             "knowledge:N",
             scale=alt.Scale(domain=known, range=[_DASHES[word] for word in known]),
-            legend=alt.Legend(title="the attack is"),
+            legend=alt.Legend(title="the attack is", symbolType="stroke", symbolSize=900),
         ),
         "strokeWidth": alt.condition("datum.knowledge == 'adaptive'", alt.value(thick), alt.value(thin)),
     }

@@ -41,7 +41,7 @@ def score_histograms(histograms: Sequence[ScoreHistogram], layout: Layout) -> Sp
     bars = base.mark_bar(strokeWidth=0.3).encode(
         x=alt.X("from:Q", title="rejection score", bin="binned", scale=alt.Scale(zero=False)),
         x2=alt.X2("to:Q"),
-        y=alt.Y("signed:Q", title="images", axis=alt.Axis(labelExpr="abs(datum.value)", tickCount=5)),
+        y=alt.Y("signed:Q", title="images", axis=alt.Axis(labelExpr="abs(datum.value)", tickCount=5, tickMinStep=1)),
         color=alt.Color("kind:N", scale=scale, legend=alt.Legend(title="up, down", symbolType="square")),
         tooltip=[
             alt.Tooltip("from:Q", format=".4g"),
@@ -55,6 +55,29 @@ def score_histograms(histograms: Sequence[ScoreHistogram], layout: Layout) -> Sp
     layers = alt.LayerChart(layer=[bars, rule]).properties(width=layout.panel, height=layout.height(0.32))
     chart = facet(layers, "panel", names(rows, "panel"), layout.columns)
     return specify(chart.resolve_scale(x="independent", y="independent"), rows)
+
+
+def rejected(histograms: Sequence[ScoreHistogram]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return as headers and rows how many images lie on either side of each threshold."""
+    rows = []
+    for one in histograms:
+        # The threshold is the edge of a bin, but for the rounding that puts it on the accepted side.
+        left = sum(edge <= one.threshold for edge in one.edges[:-1])
+        counts = (sum(one.right[:left]), sum(one.right[left:]), sum(one.wrong[:left]), sum(one.wrong[left:]))
+        rows.append((one.defense, one.sample, f"{one.threshold:.4g}", *map(str, counts)))
+    kinds = tuple(f"{kind}, {end}" for kind in _KINDS for end in ("accepted", "rejected"))
+    return ("defense", "images", "threshold", *kinds), rows
+
+
+def rates(rocs: Sequence[RocCurve]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return as headers and rows what each ROC curve comes to, and where the threshold lies on it; rates in %."""
+    rows = []
+    for one in rocs:
+        ends = [f"{100 * rate:.1f}" for rate in one.at_threshold] if one.at_threshold else ["-", "-"]
+        counts = (str(one.n_clean), str(one.n_adversarial))
+        rows.append((one.defense, one.sample, *counts, f"{one.auc:.3f}", *ends))
+    found = ("clean images", "adversarials", "AUC", "clean rejected, %", "adversarials rejected, %")
+    return ("defense", "adversarials of", *found), rows
 
 
 def roc_curves(rocs: Sequence[RocCurve], layout: Layout) -> Specification:

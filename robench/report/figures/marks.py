@@ -69,6 +69,10 @@ def results(summary: RunSummary) -> list[Row]:
     for row in rows:
         sweeps.setdefault((row.defense, row.attack), []).append(row.epsilon)
     lowest = {(row.defense, row.attack): row.worst_case_epsilon for row in summary.worst}
+    worst = {(row.defense, row.attack): row.accuracy for row in summary.worst}
+    flat = {(row.defense, row.attack) for row in rows} - {
+        (row.defense, row.attack) for row in rows if row.accuracy > worst[row.defense, row.attack]
+    }
     return [
         {
             "defense": row.defense,
@@ -83,7 +87,7 @@ def results(summary: RunSummary) -> list[Row]:
             "rejected": 100 * row.rejected / row.n,
             "wrong": 100 * row.wrong / row.n,
             "n": row.n,
-            "worst": lowest.get((row.defense, row.attack)) == row.epsilon,
+            "worst": lowest.get((row.defense, row.attack)) == row.epsilon and (row.defense, row.attack) not in flat,
             "marked": _is_marked(sweeps[row.defense, row.attack], row.epsilon),
         }
         for row in rows
@@ -120,7 +124,8 @@ def by_name(field: str, values: Sequence[str], title: str) -> tuple[alt.Color, a
     def scale(marks: Sequence[str] | Sequence[Sequence[float]]) -> alt.Scale:
         return alt.Scale(domain=list(values), range=[marks[at % len(marks)] for at in range(len(values))])
 
-    legend = alt.Legend(title=title, symbolOpacity=1)  # whatever that of the marks is
+    # Opaque, whatever the marks are, and without an outline, which dashes would tear.
+    legend = alt.Legend(title=title, symbolOpacity=1, symbolStrokeWidth=0)
     return (
         alt.Color(f"{field}:N", scale=scale(COLOURS), legend=legend),
         alt.Shape(f"{field}:N", scale=scale(SHAPES), legend=legend),

@@ -67,11 +67,21 @@ def critical_curves(curves: Sequence[CriticalCurve], norm: str, layout: Layout) 
     return specify(layers, rows)
 
 
+def standing(curves: Sequence[CriticalCurve]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return what ``critical_curves`` shows as headers and rows; shares in %."""
+    rows = [
+        (one.defense, f"{epsilon:g}", str(one.n), *(f"{100 * share:.1f}" for share in shares))
+        for one in curves
+        for epsilon, *shares in zip(one.epsilons, one.standing, one.low, one.high, strict=True)
+    ]
+    return ("defense", "epsilon", "n", "standing, %", "from", "to"), rows
+
+
 def heat_map(summary: RunSummary, layout: Layout) -> Specification:
     """Draw robust accuracy as a grid of defenses and attacks, a panel for each of at most three epsilons."""
     rows = results(summary)
     texts = sorted(set(names(rows, "text")), key=float)
-    shown = list(dict.fromkeys((texts[0], texts[len(texts) // 2], texts[-1])))
+    shown = list(dict.fromkeys((texts[0], texts[(len(texts) - 1) // 2], texts[-1])))
     kept: list[Row] = [{**row, "panel": f"epsilon {row['text']}"} for row in rows if row["text"] in shown]
     attacks = names(kept, "attack")
     cell = max(20, min(64, round(0.8 * layout.panel * layout.columns / (len(shown) * len(attacks)))))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import vl_convert
 
+from robench.api.records import NORM_LABELS, UNRELIABLE
 from robench.errors import UsageError
 from robench.report.figures.catalogue import FIGURES
 from robench.report.figures.marks import Layout
@@ -116,10 +117,18 @@ def caption_of(name: str, exhibit: Exhibit) -> str:
         if isinstance(value := exhibit.summary.details.get(key), str)
     ]
     hashes = f"; SHA-256: {', '.join(digests)}" if digests else ""
+    norm = NORM_LABELS.get(exhibit.summary.norm)
     return (
         f"{told} {run.dataset}, classifier {run.classifier}, profile {run.profile}, n = {run.images} images, "
-        f"seed {run.seed}; robench run {run.id}{hashes}."
+        f"seed {run.seed}{f', {norm}' if norm else ''}; robench run {run.id}{hashes}.{_doubt(exhibit)}"
     )
+
+
+def _doubt(exhibit: Exhibit) -> str:
+    """Name the defenses whose evaluation failed its diagnostics."""
+    failed = [card for card in exhibit.summary.cards if card.verdict.startswith(UNRELIABLE)]
+    told = "; ".join(f"{card.defense}{card.verdict.removeprefix(UNRELIABLE).split('; LESS')[0]}" for card in failed)
+    return f" {UNRELIABLE}, the evaluation failed its diagnostics: {told}." if told else ""
 
 
 def thinned(part: Specification) -> Specification:

@@ -36,7 +36,7 @@ def draw_reconstructions(exhibit: Exhibit) -> str:
     chosen = _choose([one for one in exhibit.specimens if one.reconstructions is not None])
     if not chosen:
         why = exhibit.no_specimens or "none of the defenses whose images are kept chooses among reconstructions"
-        message = f"run {exhibit.summary.run.id} has no reconstructions to draw: {why}"
+        message = f"run {exhibit.summary.run.id} has no reconstructions to draw: {why.rstrip('.')}"
         raise UsageError(message, "robench run --defense puvae-detect --keep-examples keeps some")
     columns = 3 + max(len(one.classes) for one in chosen)
     width, height = _LEFT + columns * (_SIDE + _GAP) + _GAP, _TOP + _ROW * len(chosen)
@@ -70,7 +70,7 @@ def _heading(one: Specimen) -> Iterator[str]:
 
 def _row(one: Specimen, top: int) -> Iterator[str]:
     for line, text in enumerate(
-        (f"{one.outcome}: {one.label} as {one.prediction}", one.attack, f"epsilon {one.epsilon}")
+        (f"{one.outcome}: {one.label} as {one.prediction}", one.defense, one.attack, f"epsilon {one.epsilon}")
     ):
         yield _text(2, top + 9 + 9 * line, text, anchor="start")
     reconstructions = one.reconstructions if one.reconstructions is not None else ()

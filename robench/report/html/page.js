@@ -23,6 +23,7 @@
   });
 
   const MARGIN = 70; // of a panel, for its axis
+  const PAPER = 680; // width of an upright sheet between its margins
   const LEAST = 280; // width of a panel, where there is room for it
 
   // As many panels side by side as there is room for, none wider than the page.
@@ -49,10 +50,9 @@
     return menu && views.has(name) ? views.get(name).signal("attack", menu.value).runAsync() : null;
   };
 
-  const drawOne = async (place) => {
+  const drawOne = async (place, room = place.parentElement.clientWidth) => {
     const name = place.dataset.chart;
     const box = place.parentElement;
-    const room = box.clientWidth;
     const text = document.getElementById(`${name}-specification`).textContent;
     begun.add(place);
     const { view } = await vegaEmbed(place, fitted(JSON.parse(text), room), {
@@ -78,9 +78,13 @@
     document.documentElement.dataset.drawn = "true";
   };
 
-  // Who prints at once gets all charts, too: nothing in drawing one waits for a timer or a frame.
+  // Paper is narrower than most windows. Charts are drawn in time for it, those that were not yet drawn at all, too:
+  // nothing in drawing one waits for a timer or a frame.
   window.addEventListener("beforeprint", () => {
-    for (const place of places) if (!begun.has(place)) drawOne(place);
+    for (const place of places) drawOne(place, Math.min(PAPER, place.parentElement.clientWidth));
+  });
+  window.addEventListener("afterprint", () => {
+    for (const place of places) drawOne(place);
   });
 
   for (const menu of document.querySelectorAll("[data-signal]")) {

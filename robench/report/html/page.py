@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import vl_convert
 from markupsafe import Markup
 
-from robench.api.records import NORM_LABELS
+from robench.api.records import NORM_LABELS, REJECTION
 from robench.report.figures.catalogue import FIGURES
 from robench.report.figures.marks import ALL, PAGE, names, results
 from robench.report.figures.outcomes import headline
@@ -18,6 +18,7 @@ from robench.report.table import build_grid
 
 if TYPE_CHECKING:
     from robench.api.exhibit import Exhibit
+    from robench.api.records import Finding
     from robench.report.figures.catalogue import Figure
 
 _REPLAY = "replay"
@@ -53,8 +54,12 @@ def to_html(exhibit: Exhibit, library: str) -> str:
     return render_page(
         "page.html.j2",
         scripts=(library, read_part("page.js")),
+        exhibit=exhibit,
         summary=summary,
         run=summary.run,
+        results=[row for row in summary.results if row.attack != REJECTION],
+        rejection=REJECTION,
+        doubts=_doubts(exhibit),
         norm=NORM_LABELS.get(summary.norm, ""),
         grid=build_grid(summary),
         figures=figures,
@@ -64,6 +69,12 @@ def to_html(exhibit: Exhibit, library: str) -> str:
         gallery=gallery_rows(exhibit.specimens),
         replay=_replay(exhibit),
     )
+
+
+def _doubts(exhibit: Exhibit) -> list[tuple[str, Finding]]:
+    """Return what did not pass, with its defense, the worst first."""
+    found = [(defense, finding) for defense, own in exhibit.findings.items() for finding in own]
+    return [pair for status in ("FAIL", "WARN") for pair in found if pair[1].status == status]
 
 
 def _choices(figure: Figure, attacks: list[str]) -> list[str]:

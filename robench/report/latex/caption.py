@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from robench.api.records import ADAPTIVE, COMPOSITES
+from robench.api.records import ADAPTIVE, COMPOSITES, UNRELIABLE
 from robench.report.latex.text import comment, escape
 from robench.report.provenance import entry, provenance_lines
 from robench.report.sweeps import count_outcomes, meanings, short_verdict
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 DAGGER = r"$^\dagger$"
 _NORMS = {"linf": r"$\ell_\infty$", "l2": r"$\ell_2$"}
-_DOUBT = "UNRELIABLE"
 _DIGITS = 12
 
 
@@ -28,7 +27,7 @@ def norm_sign(norm: str) -> str:
 
 def unreliable_defenses(summary: RunSummary) -> tuple[str, ...]:
     """Return the defenses whose evaluation card says so."""
-    return tuple(name for name in summary.defenses if _DOUBT in short_verdict(summary, name))
+    return tuple(name for name in summary.defenses if UNRELIABLE in short_verdict(summary, name))
 
 
 def write_caption(summary: RunSummary) -> str:
@@ -92,10 +91,10 @@ def _incomplete(summary: RunSummary) -> Iterator[str]:
 
 
 def _doubts(summary: RunSummary) -> Iterator[str]:
-    reasons = {card.defense: card.verdict.removeprefix(f"{_DOUBT}: ") for card in summary.cards}
+    reasons = {card.defense: card.verdict.removeprefix(f"{UNRELIABLE}: ") for card in summary.cards}
     named = [f"{escape(name)} ({escape(reasons[name])})" for name in unreliable_defenses(summary)]
     if named:
-        yield f"{DAGGER}\\,\\textbf{{{_DOUBT}}} by the evaluation card, and never bold: {', '.join(named)}."
+        yield f"{DAGGER}\\,\\textbf{{{UNRELIABLE}}} by the evaluation card, and never bold: {', '.join(named)}."
 
 
 def _thresholds(details: Mapping[str, object]) -> Iterator[str]:
