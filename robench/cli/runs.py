@@ -24,7 +24,7 @@ def list_runs(db: options.Db = None, json: options.Json = False) -> None:
         return
     from robench.report.listing import print_listing
 
-    headers = ("run", "status", "created (UTC)", "data set", "classifier", "profile", "images", "seed")
+    headers = ("run", "status", "created (UTC)", "data set", "classifier", "profile", "images", "seed", "norm", "suite")
     rows = [
         (
             run.id,
@@ -35,8 +35,10 @@ def list_runs(db: options.Db = None, json: options.Json = False) -> None:
             run.profile,
             f"{run.images:,}",
             str(run.seed),
+            *(str(details.get(name) or "-") for name in ("norm", "suite")),
         )
         for run in runs
+        for details in [json_module.loads(run.details)]
     ]
     print_listing(stdout_console(), headers, rows)
 

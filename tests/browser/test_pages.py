@@ -152,7 +152,7 @@ def test_charts_fit_the_paper(open_page: Opener, report_page: Path) -> None:
         page = opened.drawn().page
         assert page.evaluate(widest) > 800
         page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-        page.wait_for_function(f"{widest} <= 700")
+        page.wait_for_function(f"{widest} <= 720")
         page.evaluate("window.dispatchEvent(new Event('afterprint'))")
         page.wait_for_function(f"{widest} > 800")
     assert opened.said == []

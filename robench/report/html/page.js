@@ -23,7 +23,7 @@
   });
 
   const MARGIN = 70; // of a panel, for its axis
-  const PAPER = 680; // width of an upright sheet between its margins
+  const PAPER = 710; // width of an upright sheet between its margins
   const LEAST = 280; // width of a panel, where there is room for it
 
   // As many panels side by side as there is room for, none wider than the page.
