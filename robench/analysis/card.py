@@ -69,7 +69,7 @@ def build_card(
 def _some(epsilons: Sequence[str]) -> tuple[str, ...]:
     if len(epsilons) <= _SHOWN:
         return tuple(epsilons)
-    return (epsilons[0], epsilons[len(epsilons) // 2], epsilons[-1])
+    return (epsilons[0], epsilons[(len(epsilons) - 1) // 2], epsilons[-1])  # of two in the middle as tables do
 
 
 def _threat(evidence: Evidence, run: Run, details: Mapping[str, object]) -> str:
