@@ -255,11 +255,15 @@ def _context(evidence: Evidence, against: Mapping[str, Discordance], baseline: E
 def _compared(evidence: Evidence, against: Mapping[str, Discordance], baseline: Evidence | None) -> str:
     if baseline is None:
         return "this is the baseline" if evidence.defense == "none" else "the undefended classifier was not evaluated"
-    words = {0: "no difference shown", 1: "MORE robust", -1: "LESS robust"}
+    blind = evidence.knowledge != "adaptive"
+    words = {0: "no difference shown", 1: "fewer images lost" if blind else "MORE robust", -1: "LESS robust"}
     parts = [
         f"eps {epsilon} {words[_sign(found)]} (b {found.only_first}, c {found.only_second}, p {found.p:.2g})"
         for epsilon, found in against.items()
     ]
+    if blind and any(_sign(found) > 0 for found in against.values()):
+        # Whoever knows the defense may win the images that are left.
+        parts.append("that it is more robust is not to be shown: no attack knew the defense")
     return f"than no defense, McNemar: {'; '.join(parts)}" if parts else "no epsilon in common with the baseline"
 
 

@@ -38,3 +38,25 @@ def test_of_two_epsilons_in_the_middle_the_smaller_is_shown(judged: JudgedFactor
     assert shown(make_run(), four) == ["0.05", "0.1", "0.3"]
     five = swept(judged, dict.fromkeys(("0.05", "0.1", "0.15", "0.2", "0.3"), "cc"))
     assert shown(make_run(), five) == ["0.05", "0.15", "0.3"]
+
+
+def test_a_defense_is_never_called_more_robust_by_attacks_that_did_not_know_it(
+    judged: JudgedFactory, make_run: Callable[..., Run]
+) -> None:
+    strong, weak = swept(judged, {"0.1": "c" * 10}), swept(judged, {"0.1": "w" * 10})
+    told = lines(make_run(), strong, weak)["CONTEXT"]
+    assert "eps 0.1 MORE robust (b 10, c 0, p 0.002)" in told
+    assert "no attack knew the defense" not in told
+    for knowledge in ("naive", "oblivious"):
+        blind = swept(judged, {"0.1": "c" * 10}, knowledge=knowledge)
+        told = lines(make_run(), blind, weak)["CONTEXT"]
+        assert "MORE" not in told
+        assert "eps 0.1 fewer images lost (b 10, c 0, p 0.002); that it is more robust is not to be shown" in told
+        assert "no attack knew the defense" not in lines(make_run(), blind, strong)["CONTEXT"]  # nothing differs
+
+
+def test_a_defense_is_called_less_robust_by_any_attack(judged: JudgedFactory, make_run: Callable[..., Run]) -> None:
+    weak = swept(judged, {"0.1": "w" * 10}, knowledge="naive")
+    told = lines(make_run(), weak, swept(judged, {"0.1": "c" * 10}))
+    assert "eps 0.1 LESS robust" in told["CONTEXT"]
+    assert "LESS robust than no defense at eps 0.1" in told["VERDICT"]
