@@ -137,6 +137,8 @@ def _robust(evidence: Evidence, known: Mapping[tuple[str, str], Metric], shown: 
     ]
     if evidence.clean.score is not None:
         parts.insert(1, f"a rejection is right {lenient}")
+    if evidence.strangers:
+        parts.append(f"with wins of {', '.join(evidence.strangers)} of another run")
     return "; ".join(parts)
 
 
@@ -316,7 +318,7 @@ def _behind(evidence: Evidence) -> str:
     """Name the attacks that won, those of other runs too; where none did, those that were tried."""
     knowledge = {count.cell.attack: count.cell.knowledge for count in evidence.alone}
     won = [name for name in knowledge if name in evidence.winners]
-    others = [f"{name} of another run" for name in evidence.winners if name not in knowledge]
+    others = [f"{name} of another run" for name in evidence.strangers]
     groups: dict[str, list[str]] = {}
     for name in won or ([] if others else knowledge):
         groups.setdefault(knowledge[name], []).append(name)

@@ -64,7 +64,8 @@ class Evidence:
         stochastic: Whether the defense may answer the same image differently.
         findings: Of diagnostics.
         facts: What the run's details say of the defense.
-        winners: Attacks that won an image at its smallest epsilon, in this run or another, by name.
+        winners: Attacks of this run that won an image at its smallest epsilon, by name.
+        strangers: Attacks of other runs that won an image at a smaller epsilon than this run did, by name.
     """
 
     defense: str
@@ -81,6 +82,7 @@ class Evidence:
     findings: Sequence[Finding]
     facts: Mapping[str, object]
     winners: Sequence[str] = ()
+    strangers: Sequence[str] = ()
 
 
 def critical_epsilons(judged: Mapping[str, Judged], clean: Judged, wins: Sequence[Win]) -> NDArray[np.float64]:

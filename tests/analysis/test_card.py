@@ -33,7 +33,9 @@ def shown(run: Run, own: Evidence) -> list[str]:
     return re.findall(r"eps ([0-9.]+) 100\.0", lines(run, own)["ROBUST"])
 
 
-def test_of_two_epsilons_in_the_middle_the_smaller_is_shown(judged: JudgedFactory, make_run: Callable[..., Run]) -> None:
+def test_of_two_epsilons_in_the_middle_the_smaller_is_shown(
+    judged: JudgedFactory, make_run: Callable[..., Run]
+) -> None:
     four = swept(judged, dict.fromkeys(("0.05", "0.1", "0.2", "0.3"), "cc"))
     assert shown(make_run(), four) == ["0.05", "0.1", "0.3"]
     five = swept(judged, dict.fromkeys(("0.05", "0.1", "0.15", "0.2", "0.3"), "cc"))
