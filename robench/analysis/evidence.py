@@ -195,11 +195,11 @@ def _metrics(evidence: Evidence, epsilon: str) -> Iterator[Metric]:
             yield _metric(epsilon, name, error)
     found_out = detection(clean, worst)
     if found_out is not None:
-        n = len(worst.image)
-        yield Metric(epsilon=epsilon, name="detector AUC", value=found_out.auc, low=None, high=None, n=n)
+        unknown = Metric(epsilon=epsilon, name="detector AUC", value=None, low=None, high=None, n=found_out.n)
+        yield replace(unknown, value=found_out.auc)
         for point in found_out.points:
-            rate = f"detector TPR at FPR {100 * point.false_positive_rate:g} %"
-            yield _metric(epsilon, rate, point.true_positive_rate)
+            name, rate = f"detector TPR at FPR {100 * point.false_positive_rate:g} %", point.true_positive_rate
+            yield replace(unknown, name=name) if rate is None else _metric(epsilon, name, rate)
 
 
 def _error_at(evidence: Evidence, epsilon: str) -> Estimate | None:

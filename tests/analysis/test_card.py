@@ -62,3 +62,10 @@ def test_a_defense_is_called_less_robust_by_any_attack(judged: JudgedFactory, ma
     told = lines(make_run(), weak, swept(judged, {"0.1": "c" * 10}))
     assert "eps 0.1 LESS robust" in told["CONTEXT"]
     assert "LESS robust than no defense at eps 0.1" in told["VERDICT"]
+
+
+def test_a_true_positive_rate_that_so_few_images_cannot_resolve_is_a_dash(
+    judged: JudgedFactory, make_run: Callable[..., Run]
+) -> None:
+    told = lines(make_run(), evidence(judged, facts={"threshold": 0.5}))["STRATA"]
+    assert "AUC 37.5 | 50.0; TPR at FPR 0.1 % - | -; 1 % - | -; 5 % - | -" in told
