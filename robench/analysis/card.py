@@ -14,13 +14,13 @@ from robench.analysis.judged import aligned
 from robench.analysis.mcnemar import Discordance
 from robench.analysis.robustness import strict_robust_accuracy
 from robench.analysis.summary import withstood
-from robench.api.records import NORM_LABELS, Card
+from robench.api.records import COMPOSITES, NORM_LABELS, Card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from robench.analysis.evidence import Evidence
-    from robench.api.records import Cell, Finding, Metric, Run
+    from robench.api.records import Cell, Finding, FindingStatus, Metric, Run
 
 _SHOWN = 3
 """Epsilons of which a line speaks: the first, the middle and the last."""
@@ -289,20 +289,30 @@ def _sign(found: Discordance) -> int:
     return 1 if found.only_first > found.only_second else -1
 
 
+def diagnostics_that_count(evidence: Evidence, status: FindingStatus) -> tuple[str, ...]:
+    """Name the diagnostics of the headline's attacks with a status.
+
+    Where an ensemble knows the defense, it is the headline, whatever naive attacks beside it lack.
+    """
+    return tuple(
+        finding.name
+        for finding in evidence.findings
+        if finding.status == status and (not evidence.adaptive or finding.name.split(":")[0] in COMPOSITES)
+    )
+
+
 def failed_diagnostics(evidence: Evidence) -> tuple[str, ...]:
     """Name the diagnostics of the headline's attacks that failed; none where everything is lost.
 
     No doubt can raise a bound of 0.
     """
-    adaptive = bool(evidence.members)
-    counted = [finding for finding in evidence.findings if finding.name.startswith("adaptive") or not adaptive]
-    failed = tuple(finding.name for finding in counted if finding.status == "FAIL")
+    failed = diagnostics_that_count(evidence, "FAIL")
     standing = any(strict_robust_accuracy(evidence.clean, one).value for one in evidence.worst.values())
     return failed if standing else ()
 
 
 def _verdict(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str:
-    adaptive, failed = bool(evidence.members), failed_diagnostics(evidence)
+    failed = failed_diagnostics(evidence)
     bounds = {epsilon: known[epsilon, STRICT].value or 0.0 for epsilon in evidence.worst}
     largest = max(evidence.worst, key=float, default=None)
     if failed:
@@ -310,13 +320,13 @@ def _verdict(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str
     if largest is None:
         return "nothing is bounded: no attack was after a wrong answer"
     told = ", ".join(f"{100 * bounds[epsilon]:.1f} % at eps {epsilon}" for epsilon in _some(tuple(evidence.worst)))
-    who = "" if adaptive else f", by {_behind(evidence)}"
+    who = "" if evidence.adaptive else f", by {_behind(evidence)}"
     return f"upper bound only{who}: at most {told}"
 
 
 def _behind(evidence: Evidence) -> str:
     """Name the attacks that won, those of other runs too; where none did, those that were tried."""
-    knowledge = {count.cell.attack: count.cell.knowledge for count in evidence.alone}
+    knowledge = {count.cell.attack: count.cell.knowledge for count in (*evidence.alone, *evidence.members)}
     won = [name for name in knowledge if name in evidence.winners]
     others = [f"{name} of another run" for name in evidence.strangers]
     groups: dict[str, list[str]] = {}

@@ -84,6 +84,11 @@ class Evidence:
     winners: Sequence[str] = ()
     strangers: Sequence[str] = ()
 
+    @property
+    def adaptive(self) -> bool:
+        """Whether the headline is an ensemble with attacks that know the defense."""
+        return bool(self.members) and self.knowledge == "adaptive"
+
 
 def critical_epsilons(judged: Mapping[str, Judged], clean: Judged, wins: Sequence[Win]) -> NDArray[np.float64]:
     """Return the smallest epsilon at which each image was judged wrong, shape (n,), in the order of ``clean``.

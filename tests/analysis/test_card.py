@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from robench.analysis.card import build_card
+import pytest
+
+from robench.analysis.card import build_card, diagnostics_that_count, failed_diagnostics
 from robench.analysis.evidence import critical_epsilons
+from robench.api.records import Finding
 from tests.analysis.test_evidence import evidence
 
 if TYPE_CHECKING:
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
     from robench.analysis.evidence import Evidence
     from robench.api.records import Run
-    from tests.analysis.conftest import JudgedFactory
+    from tests.analysis.conftest import CountsFactory, JudgedFactory
 
 
 def lines(run: Run, own: Evidence, baseline: Evidence | None = None) -> dict[str, str]:
@@ -69,3 +72,32 @@ def test_a_true_positive_rate_that_so_few_images_cannot_resolve_is_a_dash(
 ) -> None:
     told = lines(make_run(), evidence(judged, facts={"threshold": 0.5}))["STRATA"]
     assert "AUC 37.5 | 50.0; TPR at FPR 0.1 % - | -; 1 % - | -; 5 % - | -" in told
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "knowledge", "counted"),
+    [
+        ("adaptive", "adaptive", ("adaptive: order",)),
+        ("worst-case", "adaptive", ("worst-case: order",)),
+        ("worst-case", "naive", ("pgd: order", "worst-case: order")),
+        ("", "naive", ("pgd: order",)),
+    ],
+)
+def test_diagnostics_count_that_are_about_the_attacks_behind_the_headline(
+    judged: JudgedFactory, make_counts: CountsFactory, ensemble: str, knowledge: str, counted: tuple[str, ...]
+) -> None:
+    names = ["pgd: order", *([f"{ensemble}: order"] if ensemble else [])]
+    for status in ("WARN", "FAIL"):
+        findings = [Finding(name=name, status=status, number="1", meaning="", mend="") for name in names]
+        members = [make_counts("d", "pgd", "0.1", (1, 0, 0))] if ensemble else []
+        own = swept(judged, {"0.1": "cc"}, findings=findings, members=members, knowledge=knowledge)
+        assert diagnostics_that_count(own, status) == counted
+        assert failed_diagnostics(own) == (counted if status == "FAIL" else ())
+
+
+def test_a_worst_case_that_knows_nothing_of_the_defense_names_its_attacks(
+    judged: JudgedFactory, make_run: Callable[..., Run], make_counts: CountsFactory
+) -> None:
+    members = [make_counts("d", attack, "0.1", (1, 1, 0)) for attack in ("fgsm", "pgd")]
+    own = swept(judged, {"0.1": "cw"}, members=members, knowledge="naive", winners=("pgd",), strangers=("joint",))
+    assert "upper bound only, by pgd (naive), joint of another run: at most" in lines(make_run(), own)["VERDICT"]
