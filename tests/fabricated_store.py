@@ -38,6 +38,7 @@ class Fabrication:
     classifier: str = "paper-a"
     hardness: float = 0.12
     diagnosed: FindingStatus | None = "PASS"
+    naively: FindingStatus = "PASS"  # what diagnostics say of a naive attack
     judged: float = 1.0  # share of the images that are judged already
     failed: tuple[str, ...] = ()  # attacks that failed
     rejecting: tuple[str, ...] = ("magnet", "puvae-detect")
@@ -71,7 +72,7 @@ def fabricate(path: Path, made: Fabrication) -> str:
                 store.fail_cell(run.id, cell.key, "made up")
         if made.diagnosed is not None:
             for defense in made.defenses:
-                store.add_findings(run.id, defense, [_finding(made.diagnosed)])
+                store.add_findings(run.id, defense, [_finding("pgd", made.naively), _finding(ADAPTIVE, made.diagnosed)])
         whole = made.judged >= 1
         if whole and made.cards:
             write_cards(store, summarise_stored(store, run))
@@ -173,7 +174,11 @@ def _outcome(position: int, image: int, fooled: bool, score: float, cell: Cell) 
     )
 
 
-def _finding(status: FindingStatus) -> Finding:
+def _finding(attack: str, status: FindingStatus) -> Finding:
     return Finding(
-        name="adaptive: order", status=status, number="0 of 60", meaning="made up", mend="" if status == "PASS" else "-"
+        name=f"{attack}: order",
+        status=status,
+        number="0 of 60",
+        meaning="made up",
+        mend="" if status == "PASS" else "-",
     )

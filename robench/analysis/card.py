@@ -14,13 +14,13 @@ from robench.analysis.judged import aligned
 from robench.analysis.mcnemar import Discordance
 from robench.analysis.robustness import strict_robust_accuracy
 from robench.analysis.summary import withstood
-from robench.api.records import NORM_LABELS, UNRELIABLE, Card
+from robench.api.records import COMPOSITES, NORM_LABELS, UNRELIABLE, Card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from robench.analysis.evidence import Evidence
-    from robench.api.records import Cell, Finding, Metric, Run
+    from robench.api.records import Cell, Finding, FindingStatus, Metric, Run
 
 _SHOWN = 3
 """Epsilons of which a line speaks: the first, the middle and the last."""
@@ -69,7 +69,7 @@ def build_card(
 def _some(epsilons: Sequence[str]) -> tuple[str, ...]:
     if len(epsilons) <= _SHOWN:
         return tuple(epsilons)
-    return (epsilons[0], epsilons[len(epsilons) // 2], epsilons[-1])
+    return (epsilons[0], epsilons[(len(epsilons) - 1) // 2], epsilons[-1])  # of two in the middle as tables do
 
 
 def _threat(evidence: Evidence, run: Run, details: Mapping[str, object]) -> str:
@@ -137,6 +137,8 @@ def _robust(evidence: Evidence, known: Mapping[tuple[str, str], Metric], shown: 
     ]
     if evidence.clean.score is not None:
         parts.insert(1, f"a rejection is right {lenient}")
+    if evidence.strangers:
+        parts.append(f"with wins of {', '.join(evidence.strangers)} of another run")
     return "; ".join(parts)
 
 
@@ -255,11 +257,15 @@ def _context(evidence: Evidence, against: Mapping[str, Discordance], baseline: E
 def _compared(evidence: Evidence, against: Mapping[str, Discordance], baseline: Evidence | None) -> str:
     if baseline is None:
         return "this is the baseline" if evidence.defense == "none" else "the undefended classifier was not evaluated"
-    words = {0: "no difference shown", 1: "MORE robust", -1: "LESS robust"}
+    blind = evidence.knowledge != "adaptive"
+    words = {0: "no difference shown", 1: "fewer images lost" if blind else "MORE robust", -1: "LESS robust"}
     parts = [
         f"eps {epsilon} {words[_sign(found)]} (b {found.only_first}, c {found.only_second}, p {found.p:.2g})"
         for epsilon, found in against.items()
     ]
+    if blind and any(_sign(found) > 0 for found in against.values()):
+        # Whoever knows the defense may win the images that are left.
+        parts.append("that it is more robust is not to be shown: no attack knew the defense")
     return f"than no defense, McNemar: {'; '.join(parts)}" if parts else "no epsilon in common with the baseline"
 
 
@@ -283,20 +289,30 @@ def _sign(found: Discordance) -> int:
     return 1 if found.only_first > found.only_second else -1
 
 
+def diagnostics_that_count(evidence: Evidence, status: FindingStatus) -> tuple[str, ...]:
+    """Name the diagnostics of the headline's attacks with a status.
+
+    Where an ensemble knows the defense, it is the headline, whatever naive attacks beside it lack.
+    """
+    return tuple(
+        finding.name
+        for finding in evidence.findings
+        if finding.status == status and (not evidence.adaptive or finding.name.split(":")[0] in COMPOSITES)
+    )
+
+
 def failed_diagnostics(evidence: Evidence) -> tuple[str, ...]:
     """Name the diagnostics of the headline's attacks that failed; none where everything is lost.
 
     No doubt can raise a bound of 0.
     """
-    adaptive = bool(evidence.members)
-    counted = [finding for finding in evidence.findings if finding.name.startswith("adaptive") or not adaptive]
-    failed = tuple(finding.name for finding in counted if finding.status == "FAIL")
+    failed = diagnostics_that_count(evidence, "FAIL")
     standing = any(strict_robust_accuracy(evidence.clean, one).value for one in evidence.worst.values())
     return failed if standing else ()
 
 
 def _verdict(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str:
-    adaptive, failed = bool(evidence.members), failed_diagnostics(evidence)
+    failed = failed_diagnostics(evidence)
     bounds = {epsilon: known[epsilon, STRICT].value or 0.0 for epsilon in evidence.worst}
     largest = max(evidence.worst, key=float, default=None)
     if failed:
@@ -304,15 +320,15 @@ def _verdict(evidence: Evidence, known: Mapping[tuple[str, str], Metric]) -> str
     if largest is None:
         return "nothing is bounded: no attack was after a wrong answer"
     told = ", ".join(f"{100 * bounds[epsilon]:.1f} % at eps {epsilon}" for epsilon in _some(tuple(evidence.worst)))
-    who = "" if adaptive else f", by {_behind(evidence)}"
+    who = "" if evidence.adaptive else f", by {_behind(evidence)}"
     return f"upper bound only{who}: at most {told}"
 
 
 def _behind(evidence: Evidence) -> str:
     """Name the attacks that won, those of other runs too; where none did, those that were tried."""
-    knowledge = {count.cell.attack: count.cell.knowledge for count in evidence.alone}
+    knowledge = {count.cell.attack: count.cell.knowledge for count in (*evidence.alone, *evidence.members)}
     won = [name for name in knowledge if name in evidence.winners]
-    others = [f"{name} of another run" for name in evidence.winners if name not in knowledge]
+    others = [f"{name} of another run" for name in evidence.strangers]
     groups: dict[str, list[str]] = {}
     for name in won or ([] if others else knowledge):
         groups.setdefault(knowledge[name], []).append(name)

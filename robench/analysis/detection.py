@@ -31,12 +31,13 @@ class OperatingPoint:
     Attributes:
         false_positive_rate: At most this share of the clean scores lies above the threshold, in (0, 1).
         threshold: The smallest such score; larger ones are detected.
-        true_positive_rate: Share of adversarials above it.
+        true_positive_rate: Share of adversarials above it; None where one false alarm is more than this rate, so that
+            these clean images cannot tell it from 0.
     """
 
     false_positive_rate: float
     threshold: float
-    true_positive_rate: Estimate
+    true_positive_rate: Estimate | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +47,18 @@ class Detection:
     Attributes:
         auc: Probability that an adversarial scores higher than a clean image, ties counting half, in [0, 1].
         points: One for each false-positive rate asked for.
+        n: Number of adversarials, on which all of this rests.
     """
 
     auc: float
+    n: int
     points: tuple[OperatingPoint, ...]
 
 
 def detection(clean: Judged, attacked: Judged, rates: Sequence[float] = FALSE_POSITIVE_RATES) -> Detection | None:
     """Rate the score of a defense as a detector.
 
-    The thresholds come from these very clean images. A rate below 1 / n admits no false alarm among them at all.
+    The thresholds come from these very clean images. Of a rate below 1 / n they cannot say what is found at it.
 
     Args:
         clean: The defense on clean images; all its scores count, also those of misclassified images.
@@ -72,7 +75,7 @@ def detection(clean: Judged, attacked: Judged, rates: Sequence[float] = FALSE_PO
         return None
     adversarial = attacked.score[attacked.misclassified]
     points = tuple(_operating_point(clean.score, adversarial, rate) for rate in rates)
-    return Detection(auc=_auc(clean.score, adversarial), points=points)
+    return Detection(auc=_auc(clean.score, adversarial), n=len(adversarial), points=points)
 
 
 def smallest_threshold(scores: NDArray[np.float64], share: float) -> float:
@@ -88,9 +91,12 @@ def smallest_threshold(scores: NDArray[np.float64], share: float) -> float:
     if not (0 < share < 1 and len(scores)):
         message = f"no threshold lets a share of {share} of {len(scores)} scores pass it"
         raise ValueError(message)
-    # The small term undoes rounding, as in (1 - 0.9) * 10 = 0.999...
-    above = math.floor(share * len(scores) + 1e-9)
-    return float(np.sort(scores)[len(scores) - 1 - above])
+    return float(np.sort(scores)[len(scores) - 1 - _admitted(len(scores), share)])
+
+
+def _admitted(n: int, share: float) -> int:
+    """Return how many of some scores are at most a share of them."""
+    return math.floor(share * n + 1e-9)  # the small term undoes rounding, as in (1 - 0.9) * 10 = 0.999...
 
 
 def _auc(clean: NDArray[np.float64], adversarial: NDArray[np.float64]) -> float:
@@ -103,5 +109,5 @@ def _auc(clean: NDArray[np.float64], adversarial: NDArray[np.float64]) -> float:
 
 def _operating_point(clean: NDArray[np.float64], adversarial: NDArray[np.float64], rate: float) -> OperatingPoint:
     threshold = smallest_threshold(clean, rate)
-    found = Estimate.mean(adversarial > threshold)
+    found = Estimate.mean(adversarial > threshold) if _admitted(len(clean), rate) else None
     return OperatingPoint(false_positive_rate=rate, threshold=threshold, true_positive_rate=found)

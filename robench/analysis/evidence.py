@@ -64,7 +64,8 @@ class Evidence:
         stochastic: Whether the defense may answer the same image differently.
         findings: Of diagnostics.
         facts: What the run's details say of the defense.
-        winners: Attacks that won an image at its smallest epsilon, in this run or another, by name.
+        winners: Attacks of this run that won an image at its smallest epsilon, by name.
+        strangers: Attacks of other runs that won an image at a smaller epsilon than this run did, by name.
     """
 
     defense: str
@@ -81,6 +82,12 @@ class Evidence:
     findings: Sequence[Finding]
     facts: Mapping[str, object]
     winners: Sequence[str] = ()
+    strangers: Sequence[str] = ()
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the headline is an ensemble with attacks that know the defense."""
+        return bool(self.members) and self.knowledge == "adaptive"
 
 
 def critical_epsilons(judged: Mapping[str, Judged], clean: Judged, wins: Sequence[Win]) -> NDArray[np.float64]:
@@ -193,11 +200,11 @@ def _metrics(evidence: Evidence, epsilon: str) -> Iterator[Metric]:
             yield _metric(epsilon, name, error)
     found_out = detection(clean, worst)
     if found_out is not None:
-        n = len(worst.image)
-        yield Metric(epsilon=epsilon, name="detector AUC", value=found_out.auc, low=None, high=None, n=n)
+        unknown = Metric(epsilon=epsilon, name="detector AUC", value=None, low=None, high=None, n=found_out.n)
+        yield replace(unknown, value=found_out.auc)
         for point in found_out.points:
-            rate = f"detector TPR at FPR {100 * point.false_positive_rate:g} %"
-            yield _metric(epsilon, rate, point.true_positive_rate)
+            name, rate = f"detector TPR at FPR {100 * point.false_positive_rate:g} %", point.true_positive_rate
+            yield replace(unknown, name=name) if rate is None else _metric(epsilon, name, rate)
 
 
 def _error_at(evidence: Evidence, epsilon: str) -> Estimate | None:

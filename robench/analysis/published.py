@@ -139,10 +139,12 @@ def _measure(summary: RunSummary) -> dict[Key, Measured]:
         found[worst.defense, worst.attack, "", "worst accuracy"] = Measured(
             value=worst.accuracy, low=worst.accuracy_low, high=worst.accuracy_high, n=worst.n
         )
-        epsilon = float(worst.worst_case_epsilon)
-        found[worst.defense, worst.attack, "", "worst epsilon"] = Measured(
-            value=epsilon, low=epsilon, high=epsilon, n=worst.n
-        )
+        sweep = {row.accuracy for row in summary.results if (row.defense, row.attack) == (worst.defense, worst.attack)}
+        if len(sweep) > 1:  # else no epsilon does more harm than another
+            epsilon = float(worst.worst_case_epsilon)
+            found[worst.defense, worst.attack, "", "worst epsilon"] = Measured(
+                value=epsilon, low=epsilon, high=epsilon, n=worst.n
+            )
     defenses = summary.details.get("defenses")
     for name, facts in defenses.items() if isinstance(defenses, dict) else ():
         threshold = facts.get("threshold") if isinstance(facts, dict) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
@@ -12,7 +11,7 @@ from robench.api.published import Trait
 from robench.api.records import CLEAN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from robench.api.published import Measured
 
@@ -20,8 +19,10 @@ Key = tuple[str, str, str, str]
 """Defense, attack, epsilon and quantity."""
 
 
-_NEAR, _ABOVE, _RISE, _GAIN = (-0.03, 0.03), (-0.01, 0.08), 0.01, 0.04
-"""How far FGSM's worst epsilon may lie from t; where PGD's may lie; how much BIM may rise; what detection may add."""
+_NEAR, _ABOVE, _RISE, _GAIN = 0.03, 0.08, 0.01, 0.04
+"""How far from t FGSM's worst epsilon may lie, how far above PGD's; how much BIM may rise; what detection may add."""
+_DIGITS = 9
+"""Of differences of epsilons, which are decimals: 0.1 + 0.2 is not 0.3."""
 
 
 def paper_traits(measured: Mapping[Key, Measured]) -> tuple[Trait, ...]:
@@ -33,13 +34,10 @@ def paper_traits(measured: Mapping[Key, Measured]) -> tuple[Trait, ...]:
     if threshold is None:
         return ()
     curves = {attack: _curve(measured, "puvae", attack) for attack in ("fgsm", "bim", "pgd")}
-    largest = max((float(epsilon) for _, _, epsilon, _ in measured if epsilon), default=math.nan)
     detected = _curve(measured, "puvae-detect", "bim")
     return (
-        *_placed(measured, "fgsm", _Place(threshold=threshold.value, largest=largest, words="near", bounds=_NEAR)),
-        *_placed(
-            measured, "pgd", _Place(threshold=threshold.value, largest=largest, words="slightly above", bounds=_ABOVE)
-        ),
+        *_placed(measured, "fgsm", _Place(threshold=threshold.value, words="near", below=_NEAR, above=_NEAR)),
+        *_placed(measured, "pgd", _Place(threshold=threshold.value, words="slightly above", below=None, above=_ABOVE)),
         *_falling(curves["bim"]),
         *_gaining(curves["bim"], detected),
     )
@@ -57,26 +55,57 @@ def _curve(measured: Mapping[Key, Measured], defense: str, attack: str) -> dict[
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """Where a sweep should do most harm: so far from the threshold, if an epsilon reaches that."""
+    """Where a sweep should do most harm.
+
+    Attributes:
+        threshold: Of the detector.
+        words: How the place lies to it.
+        below: How far below it the place begins; None if it begins above.
+        above: How far above it the place ends.
+    """
 
     threshold: float
-    largest: float
     words: str
-    bounds: tuple[float, float]
+    below: float | None
+    above: float
+
+    def holds(self, epsilon: float) -> bool:
+        """Say whether an epsilon lies there."""
+        distance = round(epsilon - self.threshold, _DIGITS)
+        return (distance > 0 if self.below is None else distance >= -self.below) and distance <= self.above
+
+    def doubt(self, epsilons: Sequence[float]) -> str:
+        """Say why a sweep cannot tell whether it does most harm there; nothing if it can.
+
+        One of its epsilons must lie there, and no step to, from or past the threshold may be wider than the place.
+
+        Args:
+            epsilons: Of the sweep, ascending.
+        """
+        if epsilons[-1] < self.threshold:
+            return "which no epsilon reaches"
+        if epsilons[0] > self.threshold:
+            return "no epsilon lies below it"
+        if not any(self.holds(epsilon) for epsilon in epsilons):
+            return f"no epsilon lies {self.words} it"
+        steps = [(low, high) for low, high in pairwise(epsilons) if low <= self.threshold <= high]
+        width = self.above + (self.below or 0)
+        wide = [f"{low:g} and {high:g}" for low, high in steps if round(high - low, _DIGITS) > width]
+        return f"none tried between {' and between '.join(wide)}" if wide else ""
 
 
 def _placed(measured: Mapping[Key, Measured], attack: str, place: _Place) -> tuple[Trait, ...]:
-    worst = measured.get(("puvae-detect", attack, "", "worst epsilon"))
-    if worst is None:
+    curve = _curve(measured, "puvae-detect", attack)
+    if not curve:
         return ()
-    distance = round(worst.value - place.threshold, 9)
-    reached = place.threshold <= place.largest
-    found = f"worst epsilon {worst.value:g}, threshold {place.threshold:g}"
+    worst = measured.get(("puvae-detect", attack, "", "worst epsilon"))
+    most = "no epsilon does more harm than another" if worst is None else f"worst epsilon {worst.value:g}"
+    doubt = place.doubt([float(epsilon) for epsilon in curve])
     return (
         Trait(
             claim=f"{attack.upper()} does most harm {place.words} the threshold",
-            holds=place.bounds[0] <= distance <= place.bounds[1] if reached else None,
-            found=found if reached else f"{found}, which no epsilon reaches",
+            holds=None if worst is None or doubt else place.holds(worst.value),
+            found=", ".join(filter(None, (most, f"threshold {place.threshold:g}", doubt))),
         ),
     )
 
@@ -89,7 +118,7 @@ def _falling(curve: Mapping[str, float]) -> tuple[Trait, ...]:
     return (
         Trait(
             claim="under BIM accuracy falls as epsilon grows",
-            holds=rise <= _RISE,
+            holds=rise <= _RISE if len(set(values)) > 1 else None,
             found=f"{100 * values[0]:.1f} to {100 * values[-1]:.1f} %, largest rise {100 * max(rise, 0):.1f} points",
         ),
     )

@@ -38,7 +38,7 @@ class Entry:
         worst: Strict robust accuracy, the worst case of each image, by epsilon.
         naive: By epsilon, where naive attacks were run.
         doubts: Why it is not ranked; empty if it is.
-        warnings: Names of diagnostics that warn.
+        warnings: Names of diagnostics that warn, of the attacks that know the defense where there are any.
         replay: Command that repeats the run; empty where it does not say.
     """
 

@@ -260,8 +260,9 @@ class Metric:
     Attributes:
         epsilon: Decimal text; empty for what is not about one epsilon.
         name: Of the metric, such as ``strict robust accuracy``.
-        value, low, high: Shares in [0, 1], or epsilons; None for infinity, more than the largest epsilon tried.
-        n: Number of images.
+        value, low, high: Shares in [0, 1], or epsilons; None for infinity, more than the largest epsilon tried, and for
+            what so few images cannot tell.
+        n: Number of images that it rests on; of a detector's AUC and true-positive rates the misclassified ones.
     """
 
     epsilon: str

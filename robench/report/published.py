@@ -50,7 +50,7 @@ def published_rows(comparison: PublishedComparison) -> list[tuple[str, ...]]:
 
 def published_notes(comparison: PublishedComparison) -> list[str]:
     """Return what is to be read below the rows."""
-    words = {True: "holds", False: "does NOT hold", None: "not to be said"}
+    words = {True: "holds", False: "does NOT hold", None: "cannot be told"}
     counts = dict.fromkeys(("within", "within error", "outside", "not judged"), 0)
     for figure in comparison.figures:
         counts[figure.verdict] += 1
@@ -168,7 +168,8 @@ def _curve(figures: tuple[ComparedFigure, ...]) -> tuple[str, ...]:
     furthest = max(figures, key=lambda figure: abs(figure.difference))
     mean = sum(abs(figure.difference) for figure in figures) / len(figures)
     judged = [figure for figure in figures if figure.verdict != "not judged"]
-    good = sum(figure.verdict != "outside" for figure in judged)
+    within, nearly = (sum(figure.verdict == verdict for figure in judged) for verdict in ("within", "within error"))
+    verdict = f"{within} of {len(judged)} within" + (f", {nearly} within error" if nearly else "")
     points = f"{len(figures)} points" if len(figures) > 1 else "1 point"
     return (
         f"{first.defense} under {first.attack}: {first.quantity}, {points}",
@@ -176,7 +177,7 @@ def _curve(figures: tuple[ComparedFigure, ...]) -> tuple[str, ...]:
         _range(figure.measured.value for figure in figures),
         f"mean {100 * mean:.1f}, most {_signed(furthest.difference, first.quantity)} at {furthest.published.epsilon}",
         "",
-        f"{good} of {len(judged)} within" if judged else "not judged",
+        verdict if judged else "not judged",
         first.source,
     )
 

@@ -34,7 +34,8 @@ class Observed:
         behind: Name of the attack behind each of them.
         critical: Shape (n,), float64, see ``robench.analysis.critical``: wins of all runs in the store count.
         cells: Counts by attack and epsilon, of cells with an outcome for every image.
-        winners: Attacks whose wins count in ``critical`` up to the largest epsilon, by name.
+        winners: Attacks of this run whose wins count in ``critical`` up to the largest epsilon, by name.
+        strangers: The same of other runs, where this run has no win at that epsilon or a smaller one.
     """
 
     cell: Cell
@@ -46,6 +47,7 @@ class Observed:
     critical: NDArray[np.float64]
     cells: Mapping[str, Mapping[str, CellCounts]]
     winners: Sequence[str]
+    strangers: Sequence[str]
 
 
 def observe(store: ResultStore, summary: RunSummary, counts: Sequence[CellCounts]) -> dict[str, Observed]:
@@ -78,7 +80,12 @@ def _observe(store: ResultStore, summary: RunSummary, cells: Mapping[str, Mappin
         epsilon: Judged.of(store.outcomes(summary.run.id, sources[epsilon].cell.key))
         for epsilon in sorted(sources, key=float)
     }
-    wins = store.lowest_wins(own.cell.subject, summary.norm, [int(image) for image in clean.image])
+    images = [int(image) for image in clean.image]
+    wins = store.lowest_wins(own.cell.subject, summary.norm, images)
+    ours = store.lowest_wins(own.cell.subject, summary.norm, images, run_id=summary.run.id)
+    lowest = {win.image: float(win.epsilon) for win in wins}
+    reached = dict(zip(images, critical_epsilons(attacked, clean, ours), strict=True))
+    largest = max(map(float, attacked), default=0.0)
     return Observed(
         cell=own.cell,
         clean=clean,
@@ -88,7 +95,10 @@ def _observe(store: ResultStore, summary: RunSummary, cells: Mapping[str, Mappin
         behind={epsilon: sources[epsilon].cell.attack for epsilon in attacked},
         critical=critical_epsilons(attacked, clean, wins),
         cells=cells,
-        winners=sorted({win.attack for win in wins if 0 < float(win.epsilon) <= max(map(float, attacked), default=0)}),
+        winners=sorted({win.attack for win in ours if 0 < float(win.epsilon) == lowest[win.image] <= largest}),
+        strangers=sorted(
+            {win.attack for win in wins if lowest[win.image] < reached[win.image] and lowest[win.image] <= largest}
+        ),
     )
 
 
@@ -134,6 +144,7 @@ def gather_evidence(store: ResultStore, summary: RunSummary) -> dict[str, Eviden
             findings=findings.get(defense, ()),
             facts=_facts(summary.details, defense),
             winners=seen.winners,
+            strangers=seen.strangers,
         )
     return evidence
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robench.analysis.card import failed_diagnostics
+from robench.analysis.card import diagnostics_that_count, failed_diagnostics
 from robench.analysis.evidence import CLEAN_ACCURACY, STRICT
 from robench.analysis.summary import withstood
 from robench.api.leaderboard import Board, Entry, NaiveClaim
-from robench.errors import DataError, UsageError
+from robench.errors import DataError, RobenchError, UsageError
 from robench.session.cards import build_cards
 from robench.session.evidence import gather_evidence
 from robench.session.summaries import summarise_stored
 from robench.session.upkeep import import_archive, merge
 from robench.storage.archive import Archive
-from robench.storage.location import Location
+from robench.storage.location import ANOTHER, Location
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from robench.analysis.evidence import Evidence
     from robench.api.records import Card, Run, RunSummary
 
+_ANOTHER_SOURCE = "name another store or archive"
 _NAIVE = ("naive", "oblivious")
 _NO_CLAIM = NaiveClaim(attack="", accuracy=2.0)
 """More than any."""
@@ -43,15 +45,21 @@ def leaderboard(
         sources: Paths or URLs of stores, and archives.
         asked: The epsilons that count; None for those that are declared.
         declared: Returns them for a data set and a norm; none for all that were evaluated.
+
+    Raises:
+        UsageError: None of them has a defense that was attacked, or nothing was evaluated at any epsilon asked for.
     """
     brought: dict[str, list[str]] = {}
-    with tempfile.TemporaryDirectory(prefix="robench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="robench-") as folder, _hinting():
         db = str(Path(folder) / "all.db")
         for source in sources:
             for run in _take_in(db, source):
                 brought.setdefault(run, []).append(_name(source))
         with ResultStore.open(db, create=False) as store:
             found = [entry for run in store.runs() for entry in _entries(store, run, brought[run.id])]
+    if not found:
+        message = f"{', '.join(map(_name, sources))}: no defense in there was attacked, so there is nothing to rank"
+        raise UsageError(message, "attack some first: robench run --attack adaptive")
     boards: dict[tuple[str, str, str], list[_Found]] = {}
     for one in _best(found):
         boards.setdefault((one.dataset, one.norm, one.data_digest), []).append(one)
@@ -80,7 +88,7 @@ class _Found:
         self.data_digest = digest if isinstance(digest, str) else ""
         self.entry = entry
         self.identity = (self.dataset, self.norm, self.data_digest, subject or f"{summary.run.id} {evidence.defense}")
-        self.worth = (not entry.doubts, bool(evidence.members), len(evidence.clean.image), summary.run.created)
+        self.worth = (not entry.doubts, evidence.adaptive, len(evidence.clean.image), summary.run.created)
 
 
 def _take_in(db: str, source: str) -> list[str]:
@@ -101,6 +109,16 @@ def _take_in(db: str, source: str) -> list[str]:
     merge(db, [source])
     with ResultStore.open(source, create=False) as store:
         return [run.id for run in store.runs()]
+
+
+@contextmanager
+def _hinting() -> Iterator[None]:
+    """Let hints speak of the stores and archives that were named: there is no --db here."""
+    try:
+        yield
+    except RobenchError as error:
+        error.hint = error.hint.replace(ANOTHER, _ANOTHER_SOURCE)
+        raise
 
 
 def _name(source: str) -> str:
@@ -150,7 +168,7 @@ def _entry(summary: RunSummary, evidence: Evidence, card: Card, sources: Sequenc
         worst=worst,
         naive=naive,
         doubts=tuple(_doubts(summary, evidence)),
-        warnings=tuple(finding.name for finding in evidence.findings if finding.status == "WARN"),
+        warnings=diagnostics_that_count(evidence, "WARN"),
         replay=replay if isinstance(replay, str) else "",
     )
 
@@ -158,7 +176,7 @@ def _entry(summary: RunSummary, evidence: Evidence, card: Card, sources: Sequenc
 def _doubts(summary: RunSummary, evidence: Evidence) -> Iterator[str]:
     if not summary.complete:
         yield "the run is not complete"
-    if not evidence.members or evidence.knowledge != "adaptive":
+    if not evidence.adaptive:
         yield "no attack that knows the defense was run on it"
     if not evidence.findings:
         yield "not diagnosed"

@@ -33,7 +33,7 @@ def compare_with(summary: RunSummary, reference: str) -> PublishedComparison:
             "parameters_changed": {},
         }
     else:
-        text, settings = _read(Path(reference)), {}
+        text, settings = _read(reference), {}
     published = read_published(text, f"--against {reference}")
     if all(figure.dataset != dataset for figure in published):
         known = ", ".join(sorted({figure.dataset for figure in published})) or "none"
@@ -42,10 +42,14 @@ def compare_with(summary: RunSummary, reference: str) -> PublishedComparison:
     return compare_published(reference, published, summary, settings)
 
 
-def _read(path: Path) -> str:
+def _read(name: str) -> str:
+    hint = f"give {PAPER}, or a CSV file of published figures"
+    if not name:  # which pathlib takes for the working directory
+        message = '--against "": there is no such file'
+        raise UsageError(message, hint)
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return Path(name).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         what = "it is not text" if isinstance(error, UnicodeError) else getattr(error, "strerror", None) or error
-        message = f"--against {path}: {what}"
-        raise UsageError(message, f"give {PAPER}, or a CSV file of published figures") from error
+        message = f"--against {name}: {what}"
+        raise UsageError(message, hint) from error

@@ -240,7 +240,7 @@ class Session:
             epsilons: Those that are ranked, as in ``--epsilons``; by default those of the data set in benchmarks.toml.
 
         Raises:
-            UsageError: If there is no such file, or nothing was evaluated at any of the epsilons.
+            UsageError: If there is no such file, nothing was attacked, or nothing was evaluated at any of the epsilons.
             RobenchError: If one of them is damaged, was altered, or says something else about the same outcome.
         """
         from robench.config.epsilons import parse_epsilons

@@ -136,8 +136,12 @@ def image_outcomes(connection: Connection, run_id: str, cell_key: str, images: i
     )
 
 
-def lowest_wins(connection: Connection, subject: str, norm: str) -> tuple[Win, ...]:
-    """Find for each image of a subject the smallest epsilon of a norm with a win that counts, by image."""
+def lowest_wins(connection: Connection, subject: str, norm: str, run_id: str | None = None) -> tuple[Win, ...]:
+    """Find for each image of a subject the smallest epsilon of a norm with a win that counts, by image.
+
+    All cells count, or those of one run.
+    """
+    ours = () if run_id is None else (CELLS.c.id.in_(select(RUN_CELLS.c.cell_id).where(RUN_CELLS.c.run_id == run_id)),)
     # Cells are ranked once, so that outcomes are compared by one whole number each. Of several that won at the same
     # epsilon, the attack itself is named before the ensemble it belongs to.
     # Ties are decided by the bytes of names: a server may collate them otherwise, and would name another attack.
@@ -156,6 +160,7 @@ def lowest_wins(connection: Connection, subject: str, norm: str) -> tuple[Win, .
             CELLS.c.subject == subject,
             or_(CELLS.c.norm == norm, CELLS.c.attack == CLEAN),  # a clean image is in every ball
             not_(and_(CELLS.c.stochastic, CELLS.c.member)),
+            *ours,
         )
         .cte("ranked")
     )

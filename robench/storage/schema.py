@@ -70,7 +70,7 @@ def require(engine: Engine, location: Location) -> None:
     revision, newest = known_revision(engine, location), REVISIONS[-1]
     if revision is None:
         message = f"no result store at {location}"
-        raise StoreError(message, "robench run creates it, or name another with --db")
+        raise StoreError(message, f"robench run creates it, or {ANOTHER}")
     if revision != newest:
         message = f"{location} was written by an older robench (schema {revision}; this one needs {newest})"
         raise StoreError(message, f"robench db upgrade brings it up to date, or {ANOTHER}")

@@ -275,7 +275,9 @@ class ResultStore:
         with self._read() as connection:
             return reads.image_outcomes(connection, run_id, cell_key, self._images(connection, run_id))
 
-    def lowest_wins(self, subject: str, norm: str, images: Collection[int] | None = None) -> tuple[Win, ...]:
+    def lowest_wins(
+        self, subject: str, norm: str, images: Collection[int] | None = None, *, run_id: str | None = None
+    ) -> tuple[Win, ...]:
         """Find the smallest epsilon that ever won for each image, whichever run, seed or attack brought it.
 
         A stochastic defense may lose by a lucky draw. So a win over one counts only where the image was judged more
@@ -285,6 +287,7 @@ class ResultStore:
             subject: Of the cells; the unknown one, which is empty, has no wins.
             norm: ``linf`` or ``l2``: epsilons of one say nothing about balls of the other.
             images: Indices in the test split to keep; None for all.
+            run_id: A run whose cells alone count; None for those of all runs.
 
         Returns:
             By image, ascending; images that were never wrong are missing.
@@ -292,7 +295,7 @@ class ResultStore:
         if not subject:
             return ()
         with self._read() as connection:
-            wins = reads.lowest_wins(connection, subject, norm)
+            wins = reads.lowest_wins(connection, subject, norm, run_id)
         # Not in the query: databases limit the number of its parameters.
         kept = None if images is None else frozenset(images)
         return tuple(win for win in wins if kept is None or win.image in kept)

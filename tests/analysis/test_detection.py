@@ -30,11 +30,12 @@ def test_auc_is_the_share_of_pairs_in_order_with_ties_half(
 
 
 def test_only_misclassified_images_are_adversarials_accepted_or_not(judged: JudgedFactory) -> None:
-    found = detection(judged("ccR", score=[1, 2, 3]), judged("cwrR", score=[0, 2.5, 0, 9]))
+    found = detection(judged("ccR", score=[1, 2, 3]), judged("cwrR", score=[0, 2.5, 0, 9]), rates=[0.5])
 
     assert found is not None
     assert found.auc == pytest.approx(5 / 6)
-    assert {point.true_positive_rate.n for point in found.points} == {2}
+    assert found.n == 2
+    assert [point.true_positive_rate and point.true_positive_rate.n for point in found.points] == [2]
 
 
 def test_detections_are_counted_above_a_threshold_that_so_few_clean_scores_exceed(judged: JudgedFactory) -> None:
@@ -46,8 +47,21 @@ def test_detections_are_counted_above_a_threshold_that_so_few_clean_scores_excee
     assert found is not None
     assert [point.false_positive_rate for point in found.points] == [0.001, 0.01, 0.05]
     assert [point.threshold for point in found.points] == [999, 990, 950]
-    assert [point.true_positive_rate.value for point in found.points] == [0.25, 0.5, 0.75]
-    assert (found.points[1].true_positive_rate.low, found.points[1].true_positive_rate.high) == wilson(2, 4)
+    rates = [point.true_positive_rate for point in found.points]
+    assert [rate and rate.value for rate in rates] == [0.25, 0.5, 0.75]
+    assert rates[1] is not None
+    assert (rates[1].low, rates[1].high) == wilson(2, 4)
+
+
+@pytest.mark.parametrize(("images", "known"), [(6, 0), (19, 0), (20, 1), (99, 1), (100, 2), (999, 2), (1000, 3)])
+def test_a_rate_that_so_few_clean_images_cannot_resolve_is_not_claimed(
+    judged: JudgedFactory, images: int, known: int
+) -> None:
+    found = detection(judged("c" * images, score=range(images)), judged("w", score=[images]))
+
+    assert found is not None
+    told = [point.false_positive_rate for point in found.points if point.true_positive_rate is not None]
+    assert told == [0.05, 0.01, 0.001][:known][::-1]
 
 
 @given(scores, st.floats(0.01, 0.99))

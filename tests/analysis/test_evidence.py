@@ -83,7 +83,24 @@ def test_figures_are_those_of_the_definitions(judged: JudgedFactory) -> None:
     assert found["", MEDIAN].value == pytest.approx(0.3)
     assert found["", "false-positive rate, test"].value == pytest.approx(1 / 4)
     assert found["0.3", "adversarial proportion"].value == pytest.approx(2 / 4)
-    assert all(metric.n == 4 for key, metric in found.items() if "TPR" not in key[1] and key[1] != "robust error")
+    assert all(
+        metric.n == 4 for (_, name), metric in found.items() if "detector" not in name and "robust error" not in name
+    )
+
+
+def test_figures_of_a_detector_rest_on_the_misclassified_and_say_nothing_that_the_clean_cannot(
+    judged: JudgedFactory,
+) -> None:
+    found = figures(measure(evidence(judged)))
+    names = ["detector AUC", *(f"detector TPR at FPR {rate} %" for rate in ("0.1", "1", "5"))]
+    assert [found["0.3", name].n for name in names] == [2] * 4
+    assert [found["0.3", name].value is None for name in names] == [False, True, True, True]
+    clean = judged("c" * 100, score=[0.1] * 100)
+    worst = {"0.1": judged("w" + "c" * 99, score=[0.2] * 100)}
+    critical = critical_epsilons(worst, clean, ())
+    more = figures(measure(evidence(judged, clean=clean, worst=worst, critical=critical, rejection=None)))
+    assert [more["0.1", name].value for name in names] == [1.0, None, 1.0, 1.0]
+    assert [more["0.1", name].n for name in names] == [1] * 4
 
 
 def test_infinity_is_stored_as_nothing_and_a_defense_without_scores_has_no_detector(judged: JudgedFactory) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
@@ -43,12 +43,32 @@ def summary(make_run: Callable[..., Run], make_counts: CountsFactory) -> RunSumm
         make_counts("puvae", "bim", "0.3", (939, 61, 0)),
         make_counts("puvae-detect", "clean", "0", (972, 27, 1)),
         make_counts("puvae-detect", "fgsm", "0.12", (900, 38, 62)),
+        make_counts("puvae-detect", "fgsm", "0.15", (700, 30, 270)),
         make_counts("puvae-detect", "fgsm", "0.3", (20, 2, 978)),
         make_counts("puvae-detect", "bim", "0.3", (865, 61, 74)),
+        make_counts("puvae-detect", "pgd", "0.12", (900, 90, 10)),
         make_counts("puvae-detect", "pgd", "0.19", (800, 120, 80)),
         make_counts("puvae-detect", "pgd", "0.3", (200, 31, 769)),
     ]
     return summarise(make_run(1000, details), counts)
+
+
+class Swept(Protocol):
+    def __call__(self, attack: str, wrong: Mapping[str, int]) -> PublishedComparison: ...
+
+
+@pytest.fixture
+def sweep(make_run: Callable[..., Run], make_counts: CountsFactory, packaged: tuple[Published, ...]) -> Swept:
+    """Compare one sweep over a detector with threshold 0.1 that wins so many of 100 images at each epsilon."""
+
+    def make(attack: str, wrong: Mapping[str, int]) -> PublishedComparison:
+        details = json.dumps({"defenses": {"puvae-detect": {"threshold": 0.1}}})
+        counts = [
+            make_counts("puvae-detect", attack, epsilon, (100 - lost, lost, 0)) for epsilon, lost in wrong.items()
+        ]
+        return compare(summarise(make_run(100, details), counts), packaged)
+
+    return make
 
 
 def verdicts(comparison: PublishedComparison) -> dict[tuple[str, str, str, str], str]:
@@ -108,7 +128,7 @@ def test_what_the_run_did_otherwise_is_told(summary: RunSummary, packaged: tuple
     told = compare(summary, packaged, images=10_000, profile="paper", calibration="paper-grid").deviations
     assert "images 1000, published with 10000" in told
     assert "profile quick, published with paper" in told
-    assert any(deviation.startswith("4 epsilons, published with") for deviation in told)
+    assert any(deviation.startswith("5 epsilons, published with") for deviation in told)
     assert not any("calibration" in deviation for deviation in told)
 
 
@@ -135,9 +155,8 @@ PLAIN, DETECT = "puvae", "puvae-detect"
 @pytest.mark.parametrize(
     ("counts", "trait"),
     [
-        ({(DETECT, "fgsm", "0.3"): (0, 900, 100)}, (NEAR, False)),
-        ({(DETECT, "fgsm", "0.05"): (900, 100, 0)}, (NEAR, None)),  # the threshold is out of reach
         ({(PLAIN, "bim", "0.1"): (500, 500, 0), (PLAIN, "bim", "0.3"): (600, 400, 0)}, (FALLS, False)),
+        ({(PLAIN, "bim", "0.1"): (500, 500, 0), (PLAIN, "bim", "0.3"): (500, 500, 0)}, (FALLS, None)),
         ({(PLAIN, "bim", "0.3"): (500, 500, 0), (DETECT, "bim", "0.3"): (500, 400, 100)}, (ADDS, False)),
     ],
 )
@@ -151,6 +170,55 @@ def test_a_shape_that_is_not_there_is_missed(
     details = json.dumps({"defenses": {"puvae-detect": {"threshold": 0.13}}})
     swept = summarise(make_run(1000, details), [make_counts(*key, outcomes) for key, outcomes in counts.items()])
     assert trait in [(found.claim, found.holds) for found in compare(swept, packaged).traits]
+
+
+ABOVE = "PGD does most harm slightly above the threshold"
+TIED, LOW = "no epsilon does more harm than another, threshold 0.1", "worst epsilon 0.05, threshold 0.1"
+
+
+@pytest.mark.parametrize(
+    ("attack", "wrong", "trait"),
+    [
+        ("fgsm", {"0.09": 30, "0.1": 40, "0.11": 30}, (NEAR, True, "worst epsilon 0.1, threshold 0.1")),
+        ("fgsm", {"0.07": 40, "0.1": 30, "0.13": 30}, (NEAR, True, "worst epsilon 0.07, threshold 0.1")),
+        ("fgsm", {"0.09": 30, "0.11": 40, "0.3": 50}, (NEAR, False, "worst epsilon 0.3, threshold 0.1")),
+        ("fgsm", {"0.09": 30, "0.1": 40, "0.11": 40}, (NEAR, True, "worst epsilon 0.1, threshold 0.1")),
+        ("fgsm", {"0.05": 40, "0.08": 30}, (NEAR, None, f"{LOW}, which no epsilon reaches")),
+        ("fgsm", {"0.11": 40, "0.2": 30}, (NEAR, None, "worst epsilon 0.11, threshold 0.1, no epsilon lies below it")),
+        ("fgsm", {"0.05": 40, "0.2": 30}, (NEAR, None, f"{LOW}, no epsilon lies near it")),
+        ("fgsm", {"0.05": 40, "0.1": 30, "0.2": 30}, (NEAR, None, f"{LOW}, none tried between 0.1 and 0.2")),
+        ("fgsm", {"0.09": 40, "0.1": 40, "0.11": 40}, (NEAR, None, TIED)),
+        ("fgsm", {"0.1": 40}, (NEAR, None, TIED)),
+        ("pgd", {"0.08": 30, "0.1": 30, "0.18": 40}, (ABOVE, True, "worst epsilon 0.18, threshold 0.1")),
+        ("pgd", {"0.08": 30, "0.1": 40, "0.15": 30}, (ABOVE, False, "worst epsilon 0.1, threshold 0.1")),
+        ("pgd", {"0.08": 30, "0.15": 30, "0.19": 40}, (ABOVE, False, "worst epsilon 0.19, threshold 0.1")),
+        ("pgd", {"0.05": 40, "0.1": 30, "0.2": 30}, (ABOVE, None, f"{LOW}, no epsilon lies slightly above it")),
+        ("pgd", {"0.05": 40, "0.15": 30}, (ABOVE, None, f"{LOW}, none tried between 0.05 and 0.15")),
+        (
+            "pgd",
+            {"0.01": 30, "0.1": 30, "0.15": 40},
+            (ABOVE, None, "worst epsilon 0.15, threshold 0.1, none tried between 0.01 and 0.1"),
+        ),
+        ("pgd", {"0.1": 0, "0.15": 0}, (ABOVE, None, TIED)),
+    ],
+)
+def test_where_most_harm_is_done_is_said_only_of_sweeps_that_can_tell(
+    sweep: Swept, attack: str, wrong: Mapping[str, int], trait: tuple[str, bool | None, str]
+) -> None:
+    (said,) = sweep(attack, wrong).traits
+    assert (said.claim, said.holds, said.found) == trait
+
+
+@pytest.mark.parametrize(
+    ("lost", "worst"), [((7, 7, 7), []), ((7,), []), ((3, 7, 7), [0.1]), ((7, 7, 3), [0.07]), ((3, 5, 7), [0.14])]
+)
+def test_a_sweep_whose_epsilons_do_the_same_harm_has_no_worst_one(
+    sweep: Swept, lost: tuple[int, ...], worst: list[float]
+) -> None:
+    figures = sweep("pgd", dict(zip(("0.07", "0.1", "0.14"), lost, strict=False))).figures
+    quantities = {item.published.quantity: item.measured.value for item in figures}
+    assert [value for quantity, value in quantities.items() if quantity == "worst epsilon"] == worst
+    assert quantities["worst accuracy"] == pytest.approx(1 - max(lost) / 100)
 
 
 @pytest.mark.parametrize(

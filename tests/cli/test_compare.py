@@ -65,4 +65,8 @@ def test_a_run_of_a_suite_is_put_beside_published_figures(program: Program) -> N
     assert (paper.returncode, paper.stdout) == (2, "")
     assert "it has no figures of the data set toy-bars" in paper.stderr
     assert "give paper, or a CSV file" in program("report", "--against", "nothing.csv").stderr
+    assert program("report", "--against", "").stderr.startswith(
+        'error: --against "": there is no such file; give paper'
+    )
+    assert "--against ./nothing.csv: No such file" in program("report", "--against", "./nothing.csv").stderr
     assert "robench.db: it is not text; give paper" in program("report", "--against", "robench.db").stderr

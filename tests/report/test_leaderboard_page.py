@@ -74,6 +74,13 @@ def test_every_entry_has_its_card_and_the_command_that_repeats_it() -> None:
     assert links <= {own["id"] for _, own in page.tags if "id" in own}
 
 
+def test_the_page_says_which_wins_runs_and_warnings_count() -> None:
+    _, words = page_of(entry("one", 0.5)).words.split("How to read it, how to submit Ranked")
+    assert "Over a stochastic defense a win of another run counts half" in words
+    assert "of runs over equally many images, the newest" in words
+    assert "the warnings about those attacks, which know the defense, are counted" in words
+
+
 def test_names_of_strangers_stay_text_and_no_program_runs() -> None:
     evil = "<script>alert(1)</script>"
     page = page_of(entry(evil, 0.5, sources=(evil,), replay=evil))

@@ -3,12 +3,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from robench.analysis.published import compare_published, read_published
-from robench.report.published import PUBLISHED_FORMATS, print_published
+from robench.api.published import Trait
+from robench.report.published import HEADER, PUBLISHED_FORMATS, print_published, published_notes, published_rows
 
 if TYPE_CHECKING:
     from robench.api.published import PublishedComparison
@@ -42,6 +44,26 @@ def test_tables_are_shown_by_figure_and_curves_by_their_largest_difference(compa
     assert "3.0 to 79.0 1.0 to 80.0 mean 1.5, most -2.0 at 0.3 1 of 1 within Figure 9" in curve
     assert "of all figures: 2 within, 0 within error, 1 outside, 2 not judged; 1 have no counterpart" in text
     assert "differs: profile quick, published with paper" in text
+
+
+def test_points_of_a_curve_that_only_their_intervals_bring_near_are_told_apart(small: RunSummary) -> None:
+    header = REFERENCE.splitlines()[0]
+    points = ("0.1,accuracy,0.79,0.78,0.82", "0.3,accuracy,0.02,0.015,0.03", "0.2,accuracy,0.9,0.89,0.91")
+
+    def verdict(*chosen: str) -> str:
+        text = "\n".join([header, *(f"mnist,none,pgd,{point},Figure 9" for point in chosen)])
+        rows = published_rows(compare_published("mine", read_published(text, "mine"), small, {}))
+        return rows[-1][HEADER.index("verdict")]
+
+    assert verdict(points[0]) == "1 of 1 within"
+    assert verdict(points[1]) == "0 of 1 within, 1 within error"
+    assert verdict(*points[:2]) == "1 of 2 within, 1 within error"
+
+
+def test_a_shape_that_the_run_cannot_show_is_not_said_to_be_missing(comparison: PublishedComparison) -> None:
+    trait = Trait(claim="PGD does most harm there", holds=None, found="all tie")
+    notes = published_notes(replace(comparison, traits=(trait,)))
+    assert notes[-1] == "shape: PGD does most harm there: cannot be told (all tie)"
 
 
 def test_every_format_has_every_figure(comparison: PublishedComparison) -> None:

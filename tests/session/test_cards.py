@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -104,6 +105,19 @@ def test_the_verdict_names_the_attacks_that_won_and_what_they_knew(lab: ToyLab) 
     run(lab, "fgsm", defenses=("none",), epsilons="0.1,0.3")
     again = card(run(lab, "toy-corner", defenses=("none",), epsilons="0.3"), "none").verdict
     assert "fgsm of another run: at most" in again
+
+
+def test_wins_of_other_runs_are_named_whatever_the_verdict(lab: ToyLab) -> None:
+    """Names alone do not tell: both runs have an attack of that name."""
+    alone = run(lab, "pgd", defenses=("toy-detect",), epsilons="0.3")
+    assert "of another run" not in dict(card(alone, "toy-detect").lines)["ROBUST"]
+    run(lab, ADAPTIVE, defenses=("toy-detect",), epsilons="0.05,0.2")
+    again = card(run(lab, "pgd", defenses=("toy-detect",), epsilons="0.3"), "toy-detect")
+    assert again.verdict.startswith("UNRELIABLE")
+    (tail,) = re.findall("; with wins of (.*) of another run$", dict(again.lines)["ROBUST"])
+    assert set(tail.split(", ")) <= {"noise", "transfer", "joint", "forced-class"}
+    later = card(run(lab, ADAPTIVE, defenses=("toy-detect",), epsilons="0.3"), "toy-detect")
+    assert "; with wins of " in dict(later.lines)["ROBUST"]  # of the same attacks at smaller epsilons
 
 
 def test_cards_are_json(lab: ToyLab) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from robench.api.leaderboard import Board, Entry
+    from robench.api.records import FindingStatus
 
 ATTACKED = Fabrication(images=40)
 
@@ -101,6 +102,36 @@ def test_a_warning_sets_nobody_apart(tmp_path: Path) -> None:
     found = entries(session(tmp_path).leaderboard([store(tmp_path, "a", Fabrication(images=20, diagnosed="WARN"))]))
     assert found["magnet"].doubts == ()
     assert found["magnet"].warnings == ("adaptive: order",)
+
+
+@pytest.mark.parametrize("status", ["WARN", "FAIL"])
+def test_what_is_found_about_a_naive_attack_is_not_counted(tmp_path: Path, status: FindingStatus) -> None:
+    found = entries(session(tmp_path).leaderboard([store(tmp_path, "a", Fabrication(images=20, naively=status))]))
+    assert (found["magnet"].doubts, found["magnet"].warnings) == ((), ())
+    assert f"{status} 1: pgd: order" in dict(found["magnet"].card.lines)["DIAG"]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [Fabrication(images=10, attacks=()), Fabrication(images=10, judged=0.5)],
+    ids=["clean only", "half done"],
+)
+def test_stores_without_an_attacked_defense_are_refused(tmp_path: Path, made: Fabrication) -> None:
+    sources = [store(tmp_path, name, made) for name in ("a", "b")]
+    says = "a.db, b.db: no defense in there was attacked, so there is nothing to rank; attack some first: robench run"
+    for epsilons in (None, "0.1"):
+        with pytest.raises(UsageError, match=says):
+            session(tmp_path).leaderboard(sources, epsilons)
+
+
+def test_hints_name_no_option_that_there_is_not(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("no store at all, " * 50, encoding="utf-8")
+    (tmp_path / "empty.db").touch()
+    (tmp_path / "folder.db").mkdir()
+    for source in ("text.db", "empty.db", "folder.db"):
+        with pytest.raises(RobenchError, match="name another store or archive") as caught:
+            session(tmp_path).leaderboard([str(tmp_path / source)])
+        assert "--db" not in str(caught.value)
 
 
 def test_what_anybody_has_won_over_a_defense_counts(tmp_path: Path) -> None:

@@ -105,6 +105,9 @@ def test_the_lowest_win_counts_whichever_run_and_attack_brought_it(store: Result
     assert store.lowest_wins(SUBJECT, "linf", {1001, 1003, 5}) == (wins[1], wins[3])
     assert store.lowest_wins(SUBJECT, "linf", ()) == ()
     assert store.lowest_wins("7" * 64, "linf") == ()
+    own = tuple(Win(image=image, epsilon="0.1", attack="pgd") for image in (1000, 1001, 1003))
+    assert store.lowest_wins(SUBJECT, "linf", run_id="1" * 12) == own
+    assert store.lowest_wins(SUBJECT, "linf", {1001}, run_id="1" * 12) == own[1:2]
 
 
 def test_wins_in_one_norm_say_nothing_of_another_but_a_clean_error_is_in_every_ball(

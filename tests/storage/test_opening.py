@@ -51,7 +51,7 @@ def test_a_store_that_is_not_there_is_named(path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         ResultStore.open(str(path), create=False)
     assert caught.value.message == f"no result store at {path}"
-    assert caught.value.hint == "robench run creates it, or name another with --db"
+    assert caught.value.hint == "robench run creates it, or name another file with --db"
     assert caught.value.exit_code == 2
     path.touch()
     with pytest.raises(StoreError, match="no result store at"):
