@@ -93,7 +93,7 @@ def _unknowing(summary: RunSummary) -> tuple[str, ...]:
 def _samples(store: ResultStore, summary: RunSummary, own: Observed) -> dict[str, Judged]:
     """Return attacked images by what they are of: under the strongest attacks, and under the worst that is naive."""
     texts = tuple(own.attacked)
-    shown = texts if len(texts) <= 2 else (texts[len(texts) // 2], texts[-1])  # noqa: PLR2004 (two panels are enough)
+    shown = texts if len(texts) <= 2 else (texts[(len(texts) - 1) // 2], texts[-1])  # noqa: PLR2004 (two panels are enough)
     found = {f"{own.behind[text]}, epsilon {text}": own.attacked[text] for text in shown}
     naive = [row for row in summary.worst if row.defense == own.cell.defense and row.knowledge == "naive"]
     if naive:

@@ -82,7 +82,7 @@ def test_a_figure_is_a_pdf_unless_its_name_says_otherwise_and_has_a_caption(prog
     ("arguments", "complaint"),
     [
         (["curve"], "choose one of curves"),
-        (["curves", "-o", "c.eps"], "c.eps is no .pdf, .svg, .png"),
+        (["curves", "-o", "c.eps"], "c.eps is no name that ends with .pdf, .svg, .png"),
         (["curves", "ffff"], "ffff"),
         (["reconstructions"], "--keep-examples"),
     ],
