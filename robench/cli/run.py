@@ -31,6 +31,8 @@ def run(
     search_precision: options.SearchPrecision = None,
     batch_size: options.BatchSize = None,
     trace: options.Trace = None,
+    executor: options.Executor = None,
+    workers: options.Workers = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -66,6 +68,8 @@ def run(
         budget=budget,
         keep_examples=keep_examples,
         trace=trace,
+        executor=executor,
+        workers=workers,
     )
     with stdout_for_results_only():
         requests = session.resolve_variants(overrides)

@@ -62,10 +62,12 @@ class WeightCache:
 
     Args:
         root: The folder of the cache; made when first needed.
+        trains: Whether what is missing is trained.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, trains: bool = True) -> None:
         self.root = root
+        self._trains = trains
         self._trained: set[Path] = set()
 
     def obtain(
@@ -99,7 +101,7 @@ class WeightCache:
             retrain: Train even if there are weights, unless they were trained through this very object.
 
         Raises:
-            RobenchError: If files are damaged or cannot be written, or the training diverges.
+            RobenchError: If files are damaged or cannot be written, the training diverges, or nothing may be trained.
         """
         identity = {
             "network": network.name,
@@ -117,6 +119,9 @@ class WeightCache:
         retrain = retrain and folder not in self._trained
         if not retrain and (folder / MANIFEST).exists():
             return _load(folder, network, key, device)  # without a lock, so that a read-only cache will do
+        if not self._trains:
+            message = f"{folder} holds no weights of {network.name}"
+            raise RobenchError(message, "robench train makes them")
         with _locked(folder, network.name, progress):
             if retrain:
                 (folder / MANIFEST).unlink(missing_ok=True)

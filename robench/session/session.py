@@ -144,7 +144,7 @@ class Session:
         """
         from robench.session.evaluation import evaluate
 
-        return evaluate(request, self.catalog, command, self._listener())
+        return evaluate(request, self.catalog, command, self._listener(), self._environ)
 
     def verify_engine(self, request: RunRequest) -> list[Comparison]:
         """Compare the engine's forms of attacks with those of the library, image by image; nothing is stored.
