@@ -109,6 +109,9 @@ Executor = Annotated[
 Workers = Annotated[
     int | None, whole_number("--workers", "How many; by default one for each GPU, or for each core up to 8.")
 ]
+Shard = Annotated[
+    str | None, typer.Option("--shard", metavar="K/N", help="Only the K-th of N parts of the images; join by db merge.")
+]
 Output = Annotated[Path | None, path("--output", "FILE", "Write to this file; what is there is replaced.", "-o")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]

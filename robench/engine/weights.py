@@ -57,6 +57,10 @@ class TrainedNetwork:
     manifest: Mapping[str, object]
 
 
+class MissingWeightsError(RobenchError):
+    """Weights are not in the cache, and nothing may be trained."""
+
+
 class WeightCache:
     """Weights by dataset, network and key.
 
@@ -101,7 +105,8 @@ class WeightCache:
             retrain: Train even if there are weights, unless they were trained through this very object.
 
         Raises:
-            RobenchError: If files are damaged or cannot be written, the training diverges, or nothing may be trained.
+            MissingWeightsError: If there are none, and nothing is to be trained.
+            RobenchError: If files are damaged or cannot be written, or the training diverges.
         """
         identity = {
             "network": network.name,
@@ -121,7 +126,7 @@ class WeightCache:
             return _load(folder, network, key, device)  # without a lock, so that a read-only cache will do
         if not self._trains:
             message = f"{folder} holds no weights of {network.name}"
-            raise RobenchError(message, "robench train makes them")
+            raise MissingWeightsError(message, "robench train makes them")
         with _locked(folder, network.name, progress):
             if retrain:
                 (folder / MANIFEST).unlink(missing_ok=True)

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from robench.session.staffing import Staff
 
 
+_AFTER_PARTS = "Join all parts with robench db merge; then the same command without --shard completes the run"
+
+
 def evaluate(
     request: RunRequest, catalog: Catalog, command: str, progress: Progress, environ: Mapping[str, str]
 ) -> RunSummary:
@@ -78,13 +81,18 @@ def _fill(evaluation: _Evaluation, command: str, staff: Staff) -> RunSummary:
             )
             complete = filling.fill(evaluation.sweeps, evaluation.failures, staff.executor)
             staff.dismiss()
-            evaluation.diagnose(store, run, filling)
-            write_cards(store, summarise_stored(store, run))
+            if request.shard is None:
+                evaluation.diagnose(store, run, filling)
+                write_cards(store, summarise_stored(store, run))
         except BaseException:
             with suppress(RobenchError):  # a store that fails here has failed before, or the run is another's by now
                 store.set_status(run.id, "interrupted")
             raise
-        store.set_status(run.id, "complete" if complete else "failed")
+        if request.shard is not None:
+            store.set_status(run.id, "interrupted")
+            progress.note(f"part {request.shard} is stored. {_AFTER_PARTS}")
+        else:
+            store.set_status(run.id, "complete" if complete else "failed")
         summary = summarise_stored(store, store.find_run(run.id))
         # A run that goes on keeps the record of its beginning; what could be loaded may have changed since.
         return replace(summary, details={**summary.details, FAILED_PLUGINS: evaluation.failed_plugins})

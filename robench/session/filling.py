@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from robench.api import PluginError
 from robench.engine.diagnostics.examples import FirstExamples
+from robench.engine.runner import default_batch_size
 from robench.engine.tracing import Tracer
 from robench.errors import RobenchError, describe_exception
 from robench.executors.executor import Local
 from robench.session.attacking import Attacker
 from robench.session.savings import Savings
-from robench.session.tasks import Pace, Task, batches
+from robench.session.tasks import Pace, Task, batch_size_of_parts, batches, images_a_batch, images_of_part
 from robench.session.views import View, WholeView, title
 
 if TYPE_CHECKING:
@@ -98,6 +99,9 @@ class Filling:
         self._tracer = Tracer(bench.device, bench.request.trace)
         self.examples = FirstExamples()
         self._savings = Savings(store, environment, self._tracer.watch)
+        shard = bench.request.shard
+        usual = bench.request.batch_size or default_batch_size(bench.device)
+        self._size_of_parts = None if shard is None else batch_size_of_parts(shard, run.images, usual)
         self._executor: Executor[Task, TaskResult] = Local(
             Attacker(bench, self._sweep_of, environment, self._tracer.watch)
         )
@@ -142,9 +146,8 @@ class Filling:
     @contextmanager
     def _viewing(self) -> Iterator[None]:
         if not self._executor.in_process:
-            stored = [self._missing(sweep) for sweep in self._sweeps]
-            total = sum(len(sweep.cells) for sweep in self._sweeps) * self._run.images
-            done = total - sum(len(positions) for missing in stored for positions in missing.values())
+            counts = [self._count(sweep, self._missing(sweep)) for sweep in self._sweeps]
+            done, total = (sum(count) for count in zip(*counts, strict=True))
             self._view = WholeView(self._progress, "all attacks", done, total)
         with self._view:
             yield
@@ -153,8 +156,20 @@ class Filling:
         self._entries[entry.key] = entry
         (self._waiting.appendleft if first else self._waiting.append)(entry)
 
-    def _missing(self, sweep: Sweep) -> dict[str, tuple[int, ...]]:
-        return {cell.epsilon: self._store.missing(cell.key, self._run.images) for cell in sweep.cells}
+    def _positions(self, sweep: Sweep) -> range:
+        """Return the positions to fill: all, or those of a part."""
+        together = images_a_batch(sweep, self._size_of_parts or 1, len(sweep.cells))
+        return images_of_part(self._bench.request.shard, self._run.images, together)
+
+    def _missing(self, sweep: Sweep) -> dict[str, list[int]]:
+        wanted = self._positions(sweep)
+        missing = {cell.epsilon: self._store.missing(cell.key, self._run.images) for cell in sweep.cells}
+        return {epsilon: [place for place in places if place in wanted] for epsilon, places in missing.items()}
+
+    def _count(self, sweep: Sweep, missing: Mapping[str, Sequence[int]]) -> tuple[int, int]:
+        """Return how many outcomes of a sweep are stored, and how many there are to be."""
+        total = len(missing) * len(self._positions(sweep))
+        return total - sum(map(len, missing.values())), total
 
     def _sweep_of(self, task: Task) -> Sweep:
         return self._entries[task.key].sweep
@@ -170,8 +185,8 @@ class Filling:
             if any(missing.values()):
                 yield from self._hand_out(entry, entry.sweep.prepared, missing)
 
-    def _hand_out(self, entry: _Entry, prepared: Prepared, missing: Mapping[str, tuple[int, ...]]) -> Iterator[Task]:
-        here, total = self._executor.in_process, len(missing) * self._run.images
+    def _hand_out(self, entry: _Entry, prepared: Prepared, missing: Mapping[str, Sequence[int]]) -> Iterator[Task]:
+        here = self._executor.in_process
         with ExitStack() as stack:
             try:
                 # Where attacks run here, a note says what this process may die of.
@@ -180,8 +195,8 @@ class Filling:
             except (Exception, SystemExit) as error:  # noqa: BLE001 (third-party code may raise anything)
                 self._fail_sweep(entry, _plugins_fault(error))
                 return
-            self._view.begin(entry.sweep, total - sum(map(len, missing.values())), total)
-            left = list(batches(missing, size, entry.sweep))
+            self._view.begin(entry.sweep, *self._count(entry.sweep, missing))
+            left = list(batches(missing, self._size_of_parts or size, entry.sweep))
             while left and not entry.given_up:
                 # Here, each batch is stored as soon as it is done.
                 count = 1 if here else entry.pace.batches(len(left), self._executor.workers)

@@ -40,12 +40,16 @@ class Layout:
     @cached_property
     def plan(self) -> Plan:
         """What all cells share."""
+        return self.plan_for(module_digest(self.classifier))
+
+    def plan_for(self, classifier_digest: str) -> Plan:
+        """Return what all cells with a classifier share."""
         request = self._bench.request
         return Plan(
             dataset=request.dataset,
             data_digest=self._bench.splits.test.digest,
             classifier=request.classifier,
-            classifier_digest=module_digest(self.classifier),
+            classifier_digest=classifier_digest,
             classifier_settings=self._bench.classifier.described,
             seed=request.seed,
             device=self._bench.device.type,
@@ -61,7 +65,9 @@ class Layout:
         """Return the ensembles that are put against a defense."""
         return ensembles_for(self._bench, prepared, self._note)
 
-    def sweeps(self, offer: Offer, prepared: Prepared | None, ensembles: list[Ensemble]) -> list[Sweep]:
+    def sweeps(
+        self, offer: Offer, prepared: Prepared | None, ensembles: list[Ensemble], plan: Plan | None = None
+    ) -> list[Sweep]:
         """Return all sweeps of a defense; of one that could not be prepared those that are recorded as failed."""
         alone = [] if self._bench.request.worst_case else self._bench.assaults
-        return self.plan.sweeps(offer, prepared, alone, self._bench.request.epsilons, ensembles)
+        return (plan or self.plan).sweeps(offer, prepared, alone, self._bench.request.epsilons, ensembles)

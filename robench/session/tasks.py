@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from robench.config.staff import Part
     from robench.engine.plan import Sweep
     from robench.engine.sweep import SweepWork
 
@@ -98,6 +99,32 @@ def images_a_batch(sweep: Sweep, size: int, epsilons: int) -> int:
     # In an ensemble every image is at one epsilon at a time, and a minimal attack takes all at once.
     once = sweep.assault is None or sweep.assault.form == "minimal"
     return size if once else max(1, size // epsilons)
+
+
+def images_of_part(part: Part | None, images: int, together: int) -> range:
+    """Return the positions that a part of a run fills, so that all parts cut the same batches as one run would.
+
+    Args:
+        part: Which one; None for all.
+        images: Of the run.
+        together: Images that are attacked together.
+    """
+    if part is None:
+        return range(images)
+    count = math.ceil(images / together)
+    first, last = (count * number // part.count for number in (part.number - 1, part.number))
+    return range(first * together, min(images, last * together))
+
+
+def batch_size_of_parts(part: Part, images: int, usual: int) -> int:
+    """Return the batch size of all parts of a run: not tried out, since other machines may find another one.
+
+    Args:
+        part: One of them.
+        images: Of the run.
+        usual: For this kind of device.
+    """
+    return max(1, min(usual, images // part.count))
 
 
 class Pace:
