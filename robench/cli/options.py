@@ -109,6 +109,10 @@ Executor = Annotated[
 Workers = Annotated[
     int | None, whole_number("--workers", "How many; by default one for each GPU, or for each core up to 8.")
 ]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray-address", metavar="ADDRESS", help="auto or HOST:PORT; without it Ray starts on this machine."),
+]
 Shard = Annotated[
     str | None, typer.Option("--shard", metavar="K/N", help="Only the K-th of N parts of the images; join by db merge.")
 ]

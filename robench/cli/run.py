@@ -36,6 +36,7 @@ def run(
     trace: options.Trace = None,
     executor: options.Executor = None,
     workers: options.Workers = None,
+    ray_address: options.RayAddress = None,
     shard: options.Shard = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what it would do, without a probe; see plan.")
@@ -77,6 +78,7 @@ def run(
         trace=trace,
         executor=executor,
         workers=workers,
+        ray_address=ray_address,
         shard=shard,
     )
     with stdout_for_results_only():

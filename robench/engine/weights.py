@@ -67,11 +67,15 @@ class WeightCache:
     Args:
         root: The folder of the cache; made when first needed.
         trains: Whether what is missing is trained.
+
+    Attributes:
+        used: Folders of all weights that were obtained through this very object.
     """
 
     def __init__(self, root: Path, *, trains: bool = True) -> None:
         self.root = root
         self._trains = trains
+        self.used: set[Path] = set()
         self._trained: set[Path] = set()
 
     def obtain(
@@ -122,6 +126,7 @@ class WeightCache:
         key = settings_digest(identity)
         folder = self.root / "weights" / dataset / f"{network.name}-{key[:12]}"
         retrain = retrain and folder not in self._trained
+        self.used.add(folder)
         if not retrain and (folder / MANIFEST).exists():
             return _load(folder, network, key, device)  # without a lock, so that a read-only cache will do
         if not self._trains:

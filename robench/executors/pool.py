@@ -11,7 +11,7 @@ from robench.errors import RobenchError
 from robench.executors.executor import Finished
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from types import TracebackType
 
 T = TypeVar("T")
@@ -48,8 +48,14 @@ class Crew(Protocol):
     def wanted(self) -> int:
         """Return how many workers there can be now."""
 
-    def brief(self, factory: bytes) -> None:
-        """Take what makes a worker: a pickled function without arguments that returns its ``Work``."""
+    def brief(self, factory: bytes, supplies: Callable[[], bytes]) -> None:
+        """Take what makes a worker.
+
+        Args:
+            factory: A pickled function that returns its ``Work``. It is called where the worker is, with a function
+                that fetches the supplies.
+            supplies: Packs what workers on other machines need.
+        """
 
     def hire(self) -> int:
         """Start a worker and return its number, which no other one had."""
@@ -117,9 +123,9 @@ class Pool(Generic[T, R]):
         """How many tasks can be under way at once."""
         return max(1, self._crew.wanted())
 
-    def brief(self, factory: bytes) -> None:
-        """Take what makes a worker, before the first task."""
-        self._crew.brief(factory)
+    def brief(self, factory: bytes, supplies: Callable[[], bytes]) -> None:
+        """Take what makes a worker, before the first task; see ``Crew.brief``."""
+        self._crew.brief(factory, supplies)
 
     def run(self, tasks: Iterator[T]) -> Generator[Finished[T, R], None, None]:
         """Carry out tasks; the next one is asked for when a worker is free."""

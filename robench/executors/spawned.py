@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from robench.executors.pool import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -51,7 +51,7 @@ class SpawnedCrew:
         """Return how many workers there can be: as many as places."""
         return len(self._places)
 
-    def brief(self, factory: bytes) -> None:
+    def brief(self, factory: bytes, supplies: Callable[[], bytes]) -> None:  # noqa: ARG002 (all is on this machine)
         """Take what makes a worker."""
         self._factory = factory
 

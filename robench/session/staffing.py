@@ -12,7 +12,10 @@ import torch
 
 from robench.api import UsageError
 from robench.executors.pool import Pool
+from robench.executors.ray_cluster import RayCrew
 from robench.executors.spawned import SpawnedCrew
+from robench.processes import this_machine
+from robench.session.supplies import pack
 from robench.session.worker import Blueprint, plain, versions
 
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ class Staff:
         names = ("parameters", "parameter_places", "settings")
         mappings: dict[str, Any] = {name: plain(getattr(self._request, name)) for name in names}
         blueprint = Blueprint(
+            machine=this_machine(),
             request=replace(self._request, db="", device=self._device, trace=None, **mappings),
             environ={name: value for name, value in self._environ.items() if name.startswith("ROBENCH_")},
             versions=versions(),
@@ -62,7 +66,8 @@ class Staff:
             fixed={item.deployed.name: item.fixed for item in prepared},
             threads=self._threads,
         )
-        self.executor.brief(pickle.dumps(blueprint))
+        cache = bench.workshop.cache
+        self.executor.brief(pickle.dumps(blueprint), lambda: pack(cache.root, sorted(cache.used), bench.splits))
 
     def dismiss(self) -> None:
         """End all workers: what follows needs the memory, not them."""
@@ -88,17 +93,23 @@ def engage(request: RunRequest, device: torch.device, environ: Mapping[str, str]
         environ: The environment of the session.
 
     Raises:
-        UsageError: If more GPUs are asked for than there are.
+        UsageError: If more GPUs are asked for than this machine has; a cluster is asked when the staff is entered.
     """
     if request.executor == "local":
         return Staff(None, request, environ, str(device), torch.get_num_threads())
     if device.type == "cuda" and device.index is not None:
         message = f"--device {device}: --executor {request.executor} gives each worker a GPU of its own"
         raise UsageError(message, "use --device cuda; CUDA_VISIBLE_DEVICES says which GPUs there are")
+    if request.executor == "ray":
+        gpus = torch.cuda.device_count() if device.type == "cuda" else 0
+        cores = max(gpus, len(_shares(request.workers)))
+        crew = RayCrew(request.ray_address, request.workers, gpu=gpus > 0, here=(cores, gpus))
+        threads = 1 if request.ray_address is not None else max(1, torch.get_num_threads() // cores)
+        return Staff(crew, request, environ, device.type, threads)
     places = _gpus(request.workers) if device.type == "cuda" else _shares(request.workers)
     threads = max(1, torch.get_num_threads() // len(places))
-    crew = SpawnedCrew([{"OMP_NUM_THREADS": str(threads), **place} for place in places])
-    return Staff(crew, request, environ, device.type, threads)
+    spawned = SpawnedCrew([{"OMP_NUM_THREADS": str(threads), **place} for place in places])
+    return Staff(spawned, request, environ, device.type, threads)
 
 
 def _gpus(wanted: int | None) -> list[dict[str, str]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import platform
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,22 +18,26 @@ import torch
 
 from robench import __version__
 from robench.api.records import ADAPTIVE, REJECTION, WORST_CASE
+from robench.config.request import Overrides, resolve_paths
 from robench.engine.data import LoadedSplit
 from robench.engine.diagnostics.examples import KEPT
 from robench.engine.memory import keep_freed_memory
 from robench.engine.progress import Silent
 from robench.engine.runner import summarise_environment
 from robench.errors import RobenchError
+from robench.processes import this_machine
 from robench.registry.catalog import load_catalog
 from robench.session.attacking import Attacker
 from robench.session.layout import Layout
+from robench.session.supplies import unpack
 from robench.session.workbench import Workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
+    from robench.api import SplitName
     from robench.config.request import RunRequest
     from robench.engine.plan import Sweep
     from robench.engine.prepare import Fixed
@@ -47,6 +53,7 @@ class Blueprint:
     """All that a process needs to carry out tasks of a run. Can be pickled; calling it makes the worker.
 
     Attributes:
+        machine: Where the run was planned.
         request: Of the run, without the store, on the device that the worker sees.
         environ: The ROBENCH_* variables.
         versions: Of robench and torch, in which weights are looked up.
@@ -55,6 +62,7 @@ class Blueprint:
         threads: How many one worker may use.
     """
 
+    machine: str
     request: RunRequest
     environ: Mapping[str, str]
     versions: Mapping[str, str]
@@ -62,11 +70,20 @@ class Blueprint:
     fixed: Mapping[str, Fixed]
     threads: int
 
-    def __call__(self) -> Worker:
-        """Return a worker for this process."""
+    def __call__(self, fetch: Callable[[], bytes]) -> Worker:
+        """Return a worker for this process.
+
+        Args:
+            fetch: Fetches weights and images, for a machine other than that where the run was planned.
+        """
         torch.set_num_threads(self.threads)
         keep_freed_memory()
-        return Worker(self)
+        if this_machine() == self.machine:
+            return Worker(self)
+        paths = resolve_paths(Overrides(), os.environ)
+        given = unpack(fetch(), paths.cache_dir)
+        request = dataclasses.replace(self.request, cache_dir=paths.cache_dir, data_dir=paths.data_dir)
+        return Worker(dataclasses.replace(self, request=request), given)
 
 
 class Worker:
@@ -74,17 +91,18 @@ class Worker:
 
     Args:
         blueprint: What it needs.
+        given: Images that are at hand already.
 
     Raises:
         RobenchError: If this process has other versions than the one that planned the run.
     """
 
-    def __init__(self, blueprint: Blueprint) -> None:
+    def __init__(self, blueprint: Blueprint, given: Mapping[SplitName, LoadedSplit] = MappingProxyType({})) -> None:
         _require_versions(blueprint.versions)
         request = blueprint.request
         train = LoadedSplit(images=np.empty(0, np.float32), labels=np.empty(0, np.int64), digest=blueprint.train_digest)
         catalog = load_catalog(blueprint.environ)
-        self._bench = Workbench(request, catalog, Silent(), trains=False, given={"train": train})
+        self._bench = Workbench(request, catalog, Silent(), trains=False, given={**given, "train": train})
         self._layout = Layout(self._bench, Silent().note)
         self._fixed = blueprint.fixed
         self._sweeps_of = cache(self._lay_out)  # defenses are made ready when the first task asks for them

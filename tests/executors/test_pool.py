@@ -35,7 +35,7 @@ class PlayedCrew:
     def wanted(self) -> int:
         return self.places.popleft() if len(self.places) > 1 else self.places[0]
 
-    def brief(self, factory: bytes) -> None:
+    def brief(self, factory: bytes, supplies: Callable[[], bytes]) -> None:
         pass
 
     def hire(self) -> int:

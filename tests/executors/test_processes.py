@@ -20,6 +20,7 @@ from robench.storage.store import ResultStore
 from tests.executors.sharing import EVERYTHING, report, stored
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import ToyLab
@@ -119,10 +120,10 @@ def test_an_ensemble_goes_on_without_an_attack_that_fails(lab: ToyLab) -> None:
 def test_a_worker_trains_nothing(lab: ToyLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     brief = SpawnedCrew.brief
 
-    def forget(crew: SpawnedCrew, factory: bytes) -> None:
+    def forget(crew: SpawnedCrew, factory: bytes, supplies: Callable[[], bytes]) -> None:
         blueprint = pickle.loads(factory)
         elsewhere = dataclasses.replace(blueprint.request, cache_dir=tmp_path / "empty")
-        brief(crew, pickle.dumps(dataclasses.replace(blueprint, request=elsewhere)))
+        brief(crew, pickle.dumps(dataclasses.replace(blueprint, request=elsewhere)), supplies)
 
     monkeypatch.setattr(SpawnedCrew, "brief", forget)
     with pytest.raises(RobenchError, match="holds no weights of toy-linear"):
