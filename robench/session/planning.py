@@ -34,7 +34,7 @@ _FEW = 4
 """Images of the first look at a sweep."""
 
 _PROBE_SECONDS = 2.0
-"""How long a whole batch may be expected to take for it to be tried."""
+"""How long something may be expected to take for it to be tried."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +189,10 @@ class _Planning:
         )
 
     def _probe(self, sweep: Sweep, together: int, rows: int) -> tuple[float, float]:
-        """Attack a few images, then a whole batch if that is quick. Return passes and seconds for one image."""
+        """Attack one image, a few, and a whole batch, as long as that is quick. Return passes and seconds for one.
+
+        Few at once take longer for each: what is slow is estimated too high rather than too low.
+        """
         request, bench = self._bench.request, self._bench
         runner = Runner(
             bench.splits.test,
@@ -208,9 +211,10 @@ class _Planning:
             return queries / count, (time.monotonic() - begun) / count
 
         whole, few = min(request.images, together), min(request.images, together, _FEW)
-        attack(1)  # the first also prepares kernels
-        passes, seconds = attack(few)
-        return attack(whole) if few < whole and seconds * whole <= _PROBE_SECONDS else (passes, seconds)
+        found = attack(1)
+        if found[1] <= _PROBE_SECONDS:
+            found = attack(few)  # the first one also prepared kernels
+        return attack(whole) if found[1] * whole <= _PROBE_SECONDS else found
 
 
 _UNTRAINED = "is to be trained first"

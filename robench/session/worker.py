@@ -106,7 +106,8 @@ class Worker:
         self._layout = Layout(self._bench, Silent().note)
         self._fixed = blueprint.fixed
         self._sweeps_of = cache(self._lay_out)  # defenses are made ready when the first task asks for them
-        environment = json.dumps(summarise_environment(versions(), self._bench.device))
+        here = {"robench": __version__, "python": platform.python_version()}
+        environment = json.dumps(summarise_environment(here, self._bench.device))
         self._attack = Attacker(self._bench, self._find, environment)
 
     def __call__(self, task: Task, tried: int) -> TaskResult:
@@ -162,7 +163,7 @@ def _require_versions(planned: Mapping[str, str]) -> None:
 
 def versions() -> dict[str, str]:
     """Return the versions that workers must share with the process that plans."""
-    return {"robench": __version__, "python": platform.python_version(), "torch": torch.__version__}
+    return {"robench": __version__, "torch": torch.__version__}
 
 
 def plain(value: object) -> object:
