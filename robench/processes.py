@@ -15,6 +15,11 @@ def this_process() -> str:
     return f"{socket.gethostname()} {_place()} {os.getpid()} {_start(os.getpid())}"
 
 
+def this_machine() -> str:
+    """Return what is the same for two processes that see the same files: host, boot and name space."""
+    return f"{socket.gethostname()} {_place()}"
+
+
 def is_gone(process: str) -> bool:
     """Say whether a process has certainly ended.
 

@@ -15,6 +15,7 @@ from robench.cli.explore import explore
 from robench.cli.figure import figure
 from robench.cli.init import init
 from robench.cli.leaderboard import leaderboard
+from robench.cli.plan import plan
 from robench.cli.plugins import plugins_app
 from robench.cli.replay import replay
 from robench.cli.report import report
@@ -36,6 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
+app.command()(plan)
 app.command()(train)
 app.command()(report)
 app.command()(figure)

@@ -102,6 +102,20 @@ Trace = Annotated[
     Path | None,
     path("--trace", "FOLDER", "Write where the time goes: trace.json for a browser, time.json."),
 ]
+Executor = Annotated[
+    str | None,
+    typer.Option("--executor", metavar="NAME", help="Who does the work: local (default), processes or ray."),
+]
+Workers = Annotated[
+    int | None, whole_number("--workers", "How many; by default one for each GPU, or for each core up to 8.")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray-address", metavar="ADDRESS", help="auto or HOST:PORT; without it Ray starts on this machine."),
+]
+Shard = Annotated[
+    str | None, typer.Option("--shard", metavar="K/N", help="Only the K-th of N parts of the images; join by db merge.")
+]
 Output = Annotated[Path | None, path("--output", "FILE", "Write to this file; what is there is replaced.", "-o")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only, no progress.")]

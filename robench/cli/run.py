@@ -1,9 +1,12 @@
 """``robench run``."""
 
+from typing import Annotated
+
 import typer
 
 from robench.cli import options
 from robench.cli.context import command_line, open_session, print_report, print_variants, stdout_for_results_only
+from robench.cli.plan import print_plans
 
 
 def run(
@@ -31,6 +34,13 @@ def run(
     search_precision: options.SearchPrecision = None,
     batch_size: options.BatchSize = None,
     trace: options.Trace = None,
+    executor: options.Executor = None,
+    workers: options.Workers = None,
+    ray_address: options.RayAddress = None,
+    shard: options.Shard = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what it would do, without a probe; see plan.")
+    ] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -66,10 +76,18 @@ def run(
         budget=budget,
         keep_examples=keep_examples,
         trace=trace,
+        executor=executor,
+        workers=workers,
+        ray_address=ray_address,
+        shard=shard,
     )
     with stdout_for_results_only():
         requests = session.resolve_variants(overrides)
-        summaries = {name: session.run(request, command_line()) for name, request in requests.items()}
+        plans = {name: session.plan(request, probe=False) for name, request in requests.items() if dry_run}
+        summaries = {name: session.run(request, command_line()) for name, request in requests.items() if not dry_run}
+    if dry_run:
+        print_plans(plans, json=json)
+        return
     form = "json" if json else "table"
     if None in summaries:
         print_report(summaries[None], form)

@@ -21,6 +21,7 @@ from robench.config.layers import Layer, Layers
 from robench.config.location import packaged_source
 from robench.config.parameters import build_parameters
 from robench.config.settings import place_of, read_settings
+from robench.config.staff import resolve_staff
 from robench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from robench.config.choices import Choices, Place
     from robench.config.classifier_file import ClassifierFile
     from robench.config.file import Config, Scalar
+    from robench.config.staff import Part
 
 P = TypeVar("P")
 
@@ -54,6 +56,10 @@ class Overrides:
         data_dir: The user's folder of data sets.
         trace: Folder for a trace of the run.
         keep_examples: Whether to write the attacked images beside the store.
+        executor: Who does the work.
+        workers: How many of them.
+        ray_address: Of a Ray cluster.
+        shard: Which part of the images, as in ``3/8``.
     """
 
     dataset: str | None = None
@@ -79,6 +85,10 @@ class Overrides:
     norm: str | None = None
     trace: Path | None = None
     keep_examples: bool = False
+    executor: str | None = None
+    workers: int | None = None
+    ray_address: str | None = None
+    shard: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +139,10 @@ class RunRequest(PathSettings):
         settings: Those that ``--set`` decides, whether this run uses the plugin or not.
         config_path: The benchmarks.toml that was read.
         config_label: What messages call it.
+        executor: Who does the work: ``local``, ``processes`` or ``ray``.
+        workers: How many of them; None for as many as there can be.
+        ray_address: Of a Ray cluster; None to start one on this machine.
+        shard: Which part of the images to do; None for all.
     """
 
     dataset: str
@@ -158,6 +172,10 @@ class RunRequest(PathSettings):
     settings: Mapping[str, Mapping[str, object]]
     config_path: Path
     config_label: str
+    executor: str = "local"
+    workers: int | None = None
+    ray_address: str | None = None
+    shard: Part | None = None
 
     def parameters_of(self, plugin: str, cls: type[P], preset: Mapping[str, object] = MappingProxyType({})) -> P:
         """Return the parameters that this run gives to a plugin.
@@ -268,6 +286,7 @@ def resolve_run(
         settings=settings,
         config_path=config.path,
         config_label=config.label,
+        **resolve_staff(overrides),
     )
 
 

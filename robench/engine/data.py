@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,8 @@ from robench.engine.digests import split_digest
 from robench.errors import blaming
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from robench.api import DataContext, DatasetSpec, SplitName
 
 
@@ -35,11 +38,18 @@ class Splits:
     Args:
         spec: The data set.
         context: Where its files may be.
+        given: Splits that are at hand already, and are not loaded.
     """
 
-    def __init__(self, spec: DatasetSpec, context: DataContext) -> None:
+    def __init__(
+        self,
+        spec: DatasetSpec,
+        context: DataContext,
+        given: Mapping[SplitName, LoadedSplit] = MappingProxyType({}),
+    ) -> None:
         self.spec = spec
         self._context = context
+        self._given = given
 
     @cached_property
     def train(self) -> LoadedSplit:
@@ -57,6 +67,8 @@ class Splits:
         return self._load("test")
 
     def _load(self, name: SplitName) -> LoadedSplit:
+        if name in self._given:
+            return self._given[name]
         with blaming(f"data set {self.spec.name}, split {name}"):
             split = self.spec.load(name, self._context)
             if not isinstance(split, Split):

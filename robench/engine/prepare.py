@@ -68,6 +68,23 @@ class GivenClassifier:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fixed:
+    """What preparing a defense has fixed, so that another process prepares the same one.
+
+    Attributes:
+        digest: SHA-256 of all its weights and buffers.
+        threshold: Above which it rejects; None if it does not.
+        rule, false_positive_rate, validation_images: As of ``Prepared``.
+    """
+
+    digest: str
+    threshold: float | None
+    rule: str | None
+    false_positive_rate: float | None
+    validation_images: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prepared:
     """A defense ready to be attacked, with what is known of it.
 
@@ -86,6 +103,17 @@ class Prepared:
     rule: str | None
     false_positive_rate: float | None
     validation_images: int
+
+    @property
+    def fixed(self) -> Fixed:
+        """What another process needs to prepare the same."""
+        return Fixed(
+            digest=self.digest,
+            threshold=self.deployed.threshold,
+            rule=self.rule,
+            false_positive_rate=self.false_positive_rate,
+            validation_images=self.validation_images,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,8 +216,17 @@ class Workshop:
             raise PluginError(message, "return the module that answers images with a Verdict")
         return freeze(module, self.device)
 
-    def prepare(self, offer: Offer, classifier: nn.Module) -> Prepared:
-        """Build a defense from its networks, fit it and fix its threshold on validation images."""
+    def prepare(self, offer: Offer, classifier: nn.Module, known: Fixed | None = None) -> Prepared:
+        """Build a defense from its networks, fit it and fix its threshold on validation images.
+
+        Args:
+            offer: The defense.
+            classifier: What it is built around.
+            known: What another process has fixed; then this one takes the threshold as it is.
+
+        Raises:
+            RobenchError: If the defense is another one than the known.
+        """
         spec: DefenseSpec[Any] = offer.spec
         module = self.build(offer, classifier)
         deployed = Deployed(
@@ -202,19 +239,33 @@ class Workshop:
             selecting=spec.selecting,
             differentiable=spec.differentiable,
         )
-        rule, rate, count = None, None, 0
         threshold = self._fit(spec, module)
+        fixed = self._fix(spec, deployed, threshold) if known is None else known
+        if module_digest(module) != fixed.digest:
+            message = f"defense {spec.name} has other weights here than where the run was planned"
+            raise RobenchError(message, "delete them here, or share one cache of weights: ROBENCH_CACHE")
+        deployed = dataclasses.replace(deployed, threshold=fixed.threshold)
+        return Prepared(
+            deployed=deployed,
+            search=self.search_form(deployed, self.settings.precision),
+            digest=fixed.digest,
+            rule=fixed.rule,
+            false_positive_rate=fixed.false_positive_rate,
+            validation_images=fixed.validation_images,
+        )
+
+    def _fix(self, spec: DefenseSpec[Any], deployed: Deployed, threshold: float | None) -> Fixed:
+        """Fix the threshold, unless the fit has done so."""
+        rule, rate, count = None, None, 0
         if spec.rejecting:
             rule = "own" if threshold is not None else self.settings.calibration
             scores = self._scores(deployed)
             if threshold is None:
                 threshold = RULES[rule](scores, self.settings.false_positive_rate)
             rate, count = exceedance(scores, threshold), len(scores)
-            deployed = dataclasses.replace(deployed, threshold=threshold)
-        return Prepared(
-            deployed=deployed,
-            search=self.search_form(deployed, self.settings.precision),
-            digest=module_digest(module),
+        return Fixed(
+            digest=module_digest(deployed.module),
+            threshold=threshold,
             rule=rule,
             false_positive_rate=rate,
             validation_images=count,

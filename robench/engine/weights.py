@@ -57,15 +57,25 @@ class TrainedNetwork:
     manifest: Mapping[str, object]
 
 
+class MissingWeightsError(RobenchError):
+    """Weights are not in the cache, and nothing may be trained."""
+
+
 class WeightCache:
     """Weights by dataset, network and key.
 
     Args:
         root: The folder of the cache; made when first needed.
+        trains: Whether what is missing is trained.
+
+    Attributes:
+        used: Folders of all weights that were obtained through this very object.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, trains: bool = True) -> None:
         self.root = root
+        self._trains = trains
+        self.used: set[Path] = set()
         self._trained: set[Path] = set()
 
     def obtain(
@@ -99,6 +109,7 @@ class WeightCache:
             retrain: Train even if there are weights, unless they were trained through this very object.
 
         Raises:
+            MissingWeightsError: If there are none, and nothing is to be trained.
             RobenchError: If files are damaged or cannot be written, or the training diverges.
         """
         identity = {
@@ -115,8 +126,12 @@ class WeightCache:
         key = settings_digest(identity)
         folder = self.root / "weights" / dataset / f"{network.name}-{key[:12]}"
         retrain = retrain and folder not in self._trained
+        self.used.add(folder)
         if not retrain and (folder / MANIFEST).exists():
             return _load(folder, network, key, device)  # without a lock, so that a read-only cache will do
+        if not self._trains:
+            message = f"{folder} holds no weights of {network.name}"
+            raise MissingWeightsError(message, "robench train makes them")
         with _locked(folder, network.name, progress):
             if retrain:
                 (folder / MANIFEST).unlink(missing_ok=True)

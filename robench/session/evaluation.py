@@ -15,39 +15,55 @@ from robench.api import PluginError, UsageError
 from robench.api.records import FAILED_PLUGINS, Run
 from robench.config.settings import write_value
 from robench.engine.calibration import check_rate
-from robench.engine.digests import canonical_json, module_digest
+from robench.engine.digests import canonical_json
 from robench.engine.memory import keep_freed_memory
-from robench.engine.plan import Plan, Sweep, run_id
+from robench.engine.plan import run_id
 from robench.engine.runner import summarise_environment
 from robench.errors import RobenchError, describe_exception
-from robench.registry.code import digest_code
 from robench.session.cards import write_cards
 from robench.session.diagnosing import diagnose_evaluation
-from robench.session.ensembles import ensembles_for, name_members
+from robench.session.ensembles import name_members
 from robench.session.examples import Keeper
 from robench.session.filling import Filling, record
 from robench.session.kept import examples_folder
+from robench.session.layout import Layout
+from robench.session.staffing import engage
 from robench.session.summaries import summarise_stored
 from robench.session.workbench import Workbench
 from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Mapping
 
     from robench.api.records import Cell, RunSummary
     from robench.config.request import RunRequest
+    from robench.engine.plan import Sweep
     from robench.engine.prepare import Offer, Prepared
     from robench.engine.progress import Progress
     from robench.registry.catalog import Catalog
+    from robench.session.staffing import Staff
 
 
-def evaluate(request: RunRequest, catalog: Catalog, command: str, progress: Progress) -> RunSummary:
+_AFTER_PARTS = "Join all parts with robench db merge; then the same command without --shard completes the run"
+
+
+def evaluate(
+    request: RunRequest, catalog: Catalog, command: str, progress: Progress, environ: Mapping[str, str]
+) -> RunSummary:
     """Carry out a request; see ``Session.run``."""
     if warning := ResultStore.check(request.db):
         progress.warn(warning)
     keep_freed_memory()
     evaluation = _Evaluation(request, catalog, progress)
-    evaluation.prepare()
+    with engage(request, evaluation.bench.device, environ) as staff:
+        evaluation.prepare()
+        staff.brief(evaluation.bench, [prepared for _, prepared in evaluation.prepared if prepared is not None])
+        return _fill(evaluation, command, staff)
+
+
+def _fill(evaluation: _Evaluation, command: str, staff: Staff) -> RunSummary:
+    """Store what comes of an evaluation that is prepared."""
+    request, progress = evaluation.request, evaluation.progress
     with ResultStore.open(request.db, create=True) as store:
         run = evaluation.describe(command)
         store.require_space(len(evaluation.cells) * run.images)
@@ -56,21 +72,27 @@ def evaluate(request: RunRequest, catalog: Catalog, command: str, progress: Prog
         try:
             filling = Filling(
                 evaluation.bench,
-                evaluation.plan,
+                evaluation.layout.plan,
                 store,
                 run,
                 environment=json.dumps(evaluation.environment),
                 progress=progress,
                 keeper=keeper if request.keep_examples else None,
             )
-            complete = filling.fill(evaluation.sweeps, evaluation.failures)
-            evaluation.diagnose(store, run, filling)
-            write_cards(store, summarise_stored(store, run))
+            complete = filling.fill(evaluation.sweeps, evaluation.failures, staff.executor)
+            staff.dismiss()
+            if request.shard is None:
+                evaluation.diagnose(store, run, filling)
+                write_cards(store, summarise_stored(store, run))
         except BaseException:
             with suppress(RobenchError):  # a store that fails here has failed before, or the run is another's by now
                 store.set_status(run.id, "interrupted")
             raise
-        store.set_status(run.id, "complete" if complete else "failed")
+        if request.shard is not None:
+            store.set_status(run.id, "interrupted")
+            progress.note(f"part {request.shard} is stored. {_AFTER_PARTS}")
+        else:
+            store.set_status(run.id, "complete" if complete else "failed")
         summary = summarise_stored(store, store.find_run(run.id))
         # A run that goes on keeps the record of its beginning; what could be loaded may have changed since.
         return replace(summary, details={**summary.details, FAILED_PLUGINS: evaluation.failed_plugins})
@@ -83,6 +105,7 @@ class _Evaluation:
         self.request = request
         self.progress = progress
         self.bench = Workbench(request, catalog, progress)
+        self.layout = Layout(self.bench, progress.note)
         failures = (*catalog.failures, *self.bench.unusable)
         self.failed_plugins = [dict(sorted(asdict(failure).items())) for failure in failures]
         self.failures: dict[str, str] = {}
@@ -105,25 +128,13 @@ class _Evaluation:
 
     def prepare(self) -> None:
         """Train or load everything, fix all thresholds, then lay out the cells."""
-        classifier = self.bench.workshop.train_classifier(self.bench.classifier).module
-        self.prepared = [(offer, self._prepare(offer, classifier)) for offer in self.bench.defenses]
-        self.plan = Plan(
-            dataset=self.request.dataset,
-            data_digest=self.bench.splits.test.digest,
-            classifier=self.request.classifier,
-            classifier_digest=module_digest(classifier),
-            classifier_settings=self.bench.classifier.described,
-            seed=self.request.seed,
-            device=self.bench.device.type,
-            norm=self.request.norm,
-            engine={"robench": __version__, "code": digest_code("robench.engine.runner", "robench.engine")},
-        )
-        alone = [] if self.request.worst_case else self.bench.assaults
+        _ = self.layout.classifier  # if it cannot be had, no defense can
+        self.prepared = [(offer, self._prepare(offer)) for offer in self.bench.defenses]
         for offer, prepared in self.prepared:
-            ensembles = ensembles_for(self.bench, prepared, self.progress.note)
+            ensembles = self.layout.ensembles(prepared)
             if self.bench.adaptive and ensembles:
                 self.progress.note(f"{offer.spec.name}: budget {self.request.budget}: {name_members(ensembles)}")
-            self.sweeps += self.plan.sweeps(offer, prepared, alone, self.request.epsilons, ensembles)
+            self.sweeps += self.layout.sweeps(offer, prepared, ensembles)
 
     @property
     def cells(self) -> list[Cell]:
@@ -145,10 +156,10 @@ class _Evaluation:
                     examples=filling.examples,
                 )
 
-    def _prepare(self, offer: Offer, classifier: nn.Module) -> Prepared | None:
+    def _prepare(self, offer: Offer) -> Prepared | None:
         """Prepare a defense; one that fails in its own code costs its own cells only."""
         try:
-            return self.bench.workshop.prepare(offer, classifier)
+            return self.layout.prepare(offer)
         except RobenchError as error:
             if not isinstance(error, PluginError):
                 raise
@@ -164,8 +175,8 @@ class _Evaluation:
     def describe(self, command: str) -> Run:
         """Return the record of this run with its provenance."""
         details = {
-            "data_digest": self.plan.data_digest,
-            "classifier_digest": self.plan.classifier_digest,
+            "data_digest": self.layout.plan.data_digest,
+            "classifier_digest": self.layout.plan.classifier_digest,
             "classifier": self.bench.classifier.described,
             "parameters_changed": {
                 offer.spec.name: [f"{key}={write_value(value)}" for key, value in offer.changed.items()]

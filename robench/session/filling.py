@@ -1,28 +1,63 @@
-"""Fill the cells of a run: batch by batch, each defense and attack answering for itself."""
+"""Fill the cells of a run: hand out tasks, store what comes of them, each defense and attack answering for itself."""
 
 from __future__ import annotations
 
+from collections import deque
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from robench.api import PluginError
-from robench.api.records import CLEAN
 from robench.engine.diagnostics.examples import FirstExamples
-from robench.engine.ensemble import MemberError
-from robench.engine.runner import Runner
-from robench.engine.sweep import run_sweep
+from robench.engine.runner import default_batch_size
 from robench.engine.tracing import Tracer
 from robench.errors import RobenchError, describe_exception
+from robench.executors.executor import Local
+from robench.session.attacking import Attacker
 from robench.session.savings import Savings
+from robench.session.tasks import Pace, Task, batch_size_of_parts, batches, images_a_batch, images_of_part
+from robench.session.views import View, WholeView, title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from robench.api.records import Cell, Run
     from robench.engine.plan import Plan, Sweep
+    from robench.engine.prepare import Prepared
     from robench.engine.progress import Progress
+    from robench.engine.sweep import SweepWork
+    from robench.executors.executor import Executor, Finished
     from robench.session.examples import Keeper
+    from robench.session.tasks import TaskResult
     from robench.session.workbench import Workbench
     from robench.storage.store import ResultStore
+
+_MOST_LOST = 2
+"""Tasks of a sweep that are set aside before the rest of it is given up: each has cost three workers."""
+
+
+@dataclass(kw_only=True)
+class _Entry:
+    """A sweep on its way.
+
+    Attributes:
+        sweep: As it is laid out now.
+        without: Attacks that its ensemble has lost.
+        pace: How long its batches take.
+        given_up: Whether no more tasks of it are handed out.
+        lost: Tasks of it that were set aside.
+    """
+
+    sweep: Sweep
+    without: tuple[str, ...] = ()
+    pace: Pace = field(default_factory=Pace)
+    given_up: bool = False
+    lost: int = 0
+
+    @property
+    def key(self) -> str:
+        """Name of the sweep among those of the run."""
+        return self.sweep.cells[0].key
 
 
 class Filling:
@@ -33,7 +68,7 @@ class Filling:
         plan: Names the cells.
         store: Where outcomes are and go.
         run: Which run.
-        environment: Versions and hardware, as JSON text.
+        environment: Versions and hardware of this process, as JSON text.
         progress: Told of each sweep.
         keeper: Keeps the attacked images, if they are wanted.
 
@@ -56,18 +91,33 @@ class Filling:
         self._store, self._run, self._progress = store, run, progress
         self._keeper = keeper
         self._sweeps: list[Sweep] = []
+        self._entries: dict[str, _Entry] = {}
+        self._waiting: deque[_Entry] = deque()
+        self._view = View(progress)
         self._lost: list[Cell] = []
         self._failed: dict[str, str] = {}
         self._tracer = Tracer(bench.device, bench.request.trace)
         self.examples = FirstExamples()
         self._savings = Savings(store, environment, self._tracer.watch)
+        shard = bench.request.shard
+        usual = bench.request.batch_size or default_batch_size(bench.device)
+        self._size_of_parts = None if shard is None else batch_size_of_parts(shard, run.images, usual)
+        self._executor: Executor[Task, TaskResult] = Local(
+            Attacker(bench, self._sweep_of, environment, self._tracer.watch)
+        )
 
-    def fill(self, sweeps: Sequence[Sweep], failures: Mapping[str, str]) -> bool:
+    def fill(
+        self,
+        sweeps: Sequence[Sweep],
+        failures: Mapping[str, str],
+        executor: Executor[Task, TaskResult] | None = None,
+    ) -> bool:
         """Evaluate what is missing; a plugin that fails costs its own cells only.
 
         Args:
             sweeps: All of the run.
             failures: Why defenses could not be prepared, by name.
+            executor: Has the work done, ready; None to do it here.
 
         Returns:
             Whether no cell failed.
@@ -76,20 +126,16 @@ class Filling:
             RobenchError: If something else than a plugin fails. What was judged before is stored.
         """
         self._sweeps = list(sweeps)
+        self._executor = executor or self._executor
         if self._keeper is not None:
             self._keeper.mention_lost(self._store, sweeps, self._progress.warn)
-        with self._tracer.tracing(self._progress), self._savings:
-            for sweep in sweeps:
-                try:
-                    if sweep.prepared is None:
-                        raise PluginError(failures[sweep.defense])  # noqa: TRY301 (recorded like any other failure)
-                    self._fill_sweep(sweep)
-                except PluginError as error:
-                    self._fail_sweep(sweep, str(error))
-                except RobenchError:
-                    raise
-                except (Exception, SystemExit) as error:  # noqa: BLE001 (third-party code may raise anything)
-                    self._fail_sweep(sweep, describe_exception(error))
+        for sweep in sweeps:
+            self._enter(_Entry(sweep=sweep))
+        with self._tracer.tracing(self._progress), self._savings, self._viewing():
+            while self._waiting:  # what fails late may have something laid out anew
+                with closing(self._executor.run(self._tasks(failures))) as finished:
+                    for one in finished:
+                        self._take(one)
         return not self._failed
 
     @property
@@ -97,78 +143,144 @@ class Filling:
         """The sweeps as they were filled in the end: an ensemble may have gone on without one of its attacks."""
         return self._sweeps
 
-    def _fill_sweep(self, sweep: Sweep) -> None:
-        """Fill a sweep; where one attack of an ensemble fails, that of the others."""
-        while True:
+    @contextmanager
+    def _viewing(self) -> Iterator[None]:
+        if not self._executor.in_process:
+            counts = [self._count(sweep, self._missing(sweep)) for sweep in self._sweeps]
+            done, total = (sum(count) for count in zip(*counts, strict=True))
+            self._view = WholeView(self._progress, "all attacks", done, total)
+        with self._view:
+            yield
+
+    def _enter(self, entry: _Entry, *, first: bool = False) -> None:
+        self._entries[entry.key] = entry
+        (self._waiting.appendleft if first else self._waiting.append)(entry)
+
+    def _positions(self, sweep: Sweep) -> range:
+        """Return the positions to fill: all, or those of a part."""
+        together = images_a_batch(sweep, self._size_of_parts or 1, len(sweep.cells))
+        return images_of_part(self._bench.request.shard, self._run.images, together)
+
+    def _missing(self, sweep: Sweep) -> dict[str, list[int]]:
+        wanted = self._positions(sweep)
+        missing = {cell.epsilon: self._store.missing(cell.key, self._run.images) for cell in sweep.cells}
+        return {epsilon: [place for place in places if place in wanted] for epsilon, places in missing.items()}
+
+    def _count(self, sweep: Sweep, missing: Mapping[str, Sequence[int]]) -> tuple[int, int]:
+        """Return how many outcomes of a sweep are stored, and how many there are to be."""
+        total = len(missing) * len(self._positions(sweep))
+        return total - sum(map(len, missing.values())), total
+
+    def _sweep_of(self, task: Task) -> Sweep:
+        return self._entries[task.key].sweep
+
+    def _tasks(self, failures: Mapping[str, str]) -> Iterator[Task]:
+        """Cut what is missing into tasks, sweep by sweep."""
+        while self._waiting:
+            entry = self._waiting.popleft()
+            if entry.sweep.prepared is None:
+                self._fail_sweep(entry, failures[entry.sweep.defense])
+                continue
+            missing = self._missing(entry.sweep)
+            if any(missing.values()):
+                yield from self._hand_out(entry, entry.sweep.prepared, missing)
+
+    def _hand_out(self, entry: _Entry, prepared: Prepared, missing: Mapping[str, Sequence[int]]) -> Iterator[Task]:
+        here = self._executor.in_process
+        with ExitStack() as stack:
             try:
-                self._fill_cells(sweep)
-            except MemberError as error:
-                sweep = self._drop_member(sweep, error)
-            else:
+                # Where attacks run here, a note says what this process may die of.
+                attempt = self._bench.attempt(prepared) if here else nullcontext(self._bench.batch_size_for(prepared))
+                size = stack.enter_context(attempt)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 (third-party code may raise anything)
+                self._fail_sweep(entry, _plugins_fault(error))
                 return
+            self._view.begin(entry.sweep, *self._count(entry.sweep, missing))
+            left = list(batches(missing, self._size_of_parts or size, entry.sweep))
+            while left and not entry.given_up:
+                # Here, each batch is stored as soon as it is done.
+                count = 1 if here else entry.pace.batches(len(left), self._executor.workers)
+                together, left = tuple(left[:count]), left[count:]
+                defense, attack = entry.sweep.defense, entry.sweep.attack
+                without, key = entry.without, entry.key
+                yield Task(defense=defense, attack=attack, without=without, key=key, batches=together, rows=size)
+            self._view.end()
 
-    def _fill_cells(self, sweep: Sweep) -> None:
-        keys = {cell.epsilon: cell.key for cell in sweep.cells}
-        missing = {epsilon: self._store.missing(key, self._run.images) for epsilon, key in keys.items()}
-        total = len(keys) * self._run.images
-        done = total - sum(len(positions) for positions in missing.values())
-        if done == total or sweep.prepared is None:
+    def _take(self, one: Finished[Task, TaskResult]) -> None:
+        """Store what came of a task, and see to what failed."""
+        entry, result = self._entries[one.task.key], one.result
+        if result is None:
+            entry.lost += 1
+            entry.given_up |= entry.lost >= _MOST_LOST
+            self._fail_sweep(entry, one.reason, give_up=False)
             return
-        with (
-            self._bench.attempt(sweep.prepared) as size,
-            self._progress.task(f"{sweep.defense}: {_title(sweep)}", total, "outcomes") as task,
-        ):
-            runner = Runner(
-                self._bench.splits.test,
-                self._bench.references,
-                seed=self._run.seed,
-                device=self._bench.device,
-                rows=size,
-                norm=self._bench.request.norm,
-                watch=self._tracer.watch,
-            )
-            task.update(done)
-            for positions, epsilons in _batches(missing, size, sweep):
-                found = run_sweep(runner, sweep, positions, epsilons)
-                if self._keeper is not None:
-                    self._keeper.keep(sweep, found)
-                if sweep.ensemble is not None:
-                    self.examples.keep(sweep.defense, sweep.attack, positions, found.examples)
-                self._savings.add(found.works)
-                self._tracer.batch_done()
-                done += sum(len(found.works[cell.key].outcomes) for cell in sweep.cells if cell.key in found.works)
-                task.update(done)
+        entry.pace.learn(result)
+        try:
+            for (positions, _), found in zip(one.task.batches, result.found, strict=False):  # fewer after a failure
+                self._keep(entry.sweep, positions, found, result.environment)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (third-party code may raise anything)
+            self._fail_sweep(entry, _plugins_fault(error))
+        if result.failure is not None and not entry.given_up:
+            if result.failure.member is not None:
+                self._drop_member(entry, result.failure.member, result.failure.reason)
+            else:
+                self._fail_sweep(entry, result.failure.reason)
 
-    def _drop_member(self, sweep: Sweep, error: MemberError) -> Sweep:
-        """Go on without an attack that fails. What the others find is recorded as found without it.
+    def _keep(self, sweep: Sweep, positions: Sequence[int], found: SweepWork, environment: str) -> None:
+        if self._keeper is not None:
+            self._keeper.keep(sweep, found)
+        if sweep.ensemble is not None:
+            self.examples.keep(sweep.defense, sweep.attack, positions, found.examples)
+        self._savings.add(found.works, environment)
+        self._tracer.batch_done()
+        self._view.add(sum(len(found.works[cell.key].outcomes) for cell in sweep.cells if cell.key in found.works))
 
-        Raises:
-            PluginError: If it was the last one.
-        """
+    def _drop_member(self, entry: _Entry, member: str, reason: str) -> None:
+        """Go on without an attack that fails. What the others find is recorded as found without it."""
+        sweep = entry.sweep
         if sweep.ensemble is None or len(sweep.ensemble.assaults) == 1:
-            raise PluginError(error.message, error.hint) from error
-        rest = self._plan.lay_out(sweep.offer, sweep.prepared, sweep.ensemble.without(error.member))
+            self._fail_sweep(entry, reason)
+            return
+        entry.given_up = True
+        self._view.break_off()
+        rest = self._plan.lay_out(sweep.offer, sweep.prepared, sweep.ensemble.without(member))
         self._sweeps[self._sweeps.index(sweep)] = rest
-        lost = [cell for cells in sweep.members for cell in cells if cell.attack == error.member]
+        lost = [cell for cells in sweep.members for cell in cells if cell.attack == member]
         self._lost += lost
         self._savings.commit()
         record(self._store, self._run, self._sweeps, self._lost)
-        for key, reason in self._failed.items():
-            self._store.fail_cell(self._run.id, key, reason)
+        for key, known in self._failed.items():
+            self._store.fail_cell(self._run.id, key, known)
         for cell in lost:
-            self._fail(cell.key, str(error))
-        self._progress.warn(f"{sweep.attack} on {sweep.defense} goes on without {error.member}: {error}")
-        return rest
-
-    def _fail_sweep(self, sweep: Sweep, reason: str) -> None:
-        for cell in sweep.cells:
             self._fail(cell.key, reason)
-        if sweep.prepared is not None:
-            self._progress.warn(f"{_title(sweep)} on {sweep.defense} failed: {reason}")
+        self._progress.warn(f"{sweep.attack} on {sweep.defense} goes on without {member}: {reason}")
+        self._enter(_Entry(sweep=rest, without=(*entry.without, member)), first=True)
+
+    def _fail_sweep(self, entry: _Entry, reason: str, *, give_up: bool = True) -> None:
+        if give_up:
+            entry.given_up = True
+            self._view.break_off()
+        for cell in entry.sweep.cells:
+            self._fail(cell.key, reason)
+        if entry.sweep.prepared is not None:
+            self._progress.warn(f"{title(entry.sweep)} on {entry.sweep.defense} failed: {reason}")
 
     def _fail(self, key: str, reason: str) -> None:
         self._failed[key] = reason
         self._store.fail_cell(self._run.id, key, reason)
+
+
+def _plugins_fault(error: BaseException) -> str:
+    """Return why a plugin failed.
+
+    Raises:
+        RobenchError: The error itself, if it is no plugin's fault.
+    """
+    if isinstance(error, PluginError):
+        return str(error)
+    if isinstance(error, RobenchError):
+        raise error
+    return describe_exception(error)
 
 
 def record(store: ResultStore, run: Run, sweeps: Sequence[Sweep], lost: Sequence[Cell] = ()) -> None:
@@ -183,29 +295,3 @@ def record(store: ResultStore, run: Run, sweeps: Sequence[Sweep], lost: Sequence
     cells = [cell for sweep in sweeps for cell in sweep.cells]
     members = [cell for sweep in sweeps for own in sweep.members for cell in own]
     store.add_run(run, cells, [*members, *lost])
-
-
-def _title(sweep: Sweep) -> str:
-    if sweep.attack == CLEAN:
-        return CLEAN
-    first, last = sweep.cells[0].epsilon, sweep.cells[-1].epsilon
-    return f"{sweep.attack} eps {first}" + (f" to {last}" if len(sweep.cells) > 1 else "")
-
-
-def _batches(
-    missing: Mapping[str, Sequence[int]], size: int, sweep: Sweep
-) -> Iterator[tuple[list[int], tuple[str, ...]]]:
-    """Group positions that lack the same epsilons so that image times epsilons fill a batch."""
-    lacking: dict[int, list[str]] = {}
-    for epsilon, positions in missing.items():
-        for position in positions:
-            lacking.setdefault(position, []).append(epsilon)
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for position in sorted(lacking):
-        groups.setdefault(tuple(lacking[position]), []).append(position)
-    for epsilons, positions in groups.items():
-        # In an ensemble every image is at one epsilon at a time, and a minimal attack takes all at once.
-        once = sweep.assault is None or sweep.assault.form == "minimal"
-        count = size if once else max(1, size // len(epsilons))
-        for start in range(0, len(positions), count):
-            yield positions[start : start + count], epsilons

@@ -23,7 +23,7 @@ _COMMIT_COST_SHARE = 0.01
 
 
 class Savings:
-    """Gathers outcomes cell by cell; what a cell has gathered when it is committed is one shard.
+    """Gathers outcomes cell by cell; what a process has found of a cell when it is committed is one shard.
 
     A commit waits for the disk, which takes longer than attacking a small network. So there is a pause between commits,
     a hundred times as long as the last one took, but a few seconds at most. The last comes at the end, also when the
@@ -31,7 +31,7 @@ class Savings:
 
     Args:
         store: Where to.
-        environment: Versions and hardware, as JSON text.
+        environment: Versions and hardware of this process, as JSON text.
         watch: Told what the time goes into.
     """
 
@@ -39,13 +39,18 @@ class Savings:
         self._store = store
         self._environment = environment
         self._watch = watch
-        self._works: dict[str, CellWork] = {}
+        self._works: dict[tuple[str, str], CellWork] = {}
         self._next = 0.0
 
-    def add(self, works: Mapping[str, CellWork]) -> None:
-        """Gather the work on some cells by their keys."""
+    def add(self, works: Mapping[str, CellWork], environment: str = "") -> None:
+        """Gather the work on some cells by their keys.
+
+        Args:
+            works: By key of the cell.
+            environment: Versions and hardware of the process that did it, if it was another one.
+        """
         for key, work in works.items():
-            self._works.setdefault(key, CellWork()).add(work)
+            self._works.setdefault((key, environment or self._environment), CellWork()).add(work)
         if time.monotonic() >= self._next:
             self.commit()
 
@@ -58,10 +63,10 @@ class Savings:
                     outcomes=tuple(work.outcomes),
                     seconds=work.seconds,
                     queries=work.queries,
-                    environment=self._environment,
+                    environment=environment,
                 ),
             )
-            for key, work in self._works.items()
+            for (key, environment), work in self._works.items()
         ]
         begun = time.monotonic()
         if shards:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from robench.session.checkup import CheckUp
     from robench.session.comparison import DefenseComparison
     from robench.session.diagnosing import Diagnosis
+    from robench.session.planning import Estimate
     from robench.session.replay import Replay, Wanted
     from robench.session.training import TrainingReport
     from robench.session.upkeep import Inspection, Upgrade
@@ -144,7 +145,21 @@ class Session:
         """
         from robench.session.evaluation import evaluate
 
-        return evaluate(request, self.catalog, command, self._listener())
+        return evaluate(request, self.catalog, command, self._listener(), self._environ)
+
+    def plan(self, request: RunRequest, *, probe: bool) -> Estimate:
+        """Say what a run would do; nothing is trained or stored.
+
+        Args:
+            request: What to do.
+            probe: Whether to attack a few images, to see how long it would take.
+
+        Raises:
+            RobenchError: If the request cannot be carried out.
+        """
+        from robench.session.planning import plan
+
+        return plan(request, self.catalog, self._listener(), probe=probe)
 
     def verify_engine(self, request: RunRequest) -> list[Comparison]:
         """Compare the engine's forms of attacks with those of the library, image by image; nothing is stored.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from robench.api import DataContext, PluginError, UsageError
@@ -25,10 +26,12 @@ from robench.registry.requirements import missing_modules
 from robench.session.own_classifier import offer_classifier
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
-    from robench.api import Norm, References, Split
+    from robench.api import Norm, References, Split, SplitName
     from robench.config.request import PathSettings, RunRequest
+    from robench.engine.data import LoadedSplit
     from robench.engine.plan import Assault
     from robench.engine.prepare import Prepared
     from robench.engine.progress import Progress
@@ -45,12 +48,22 @@ class Workbench:
         request: What to do.
         catalog: Where its names are looked up.
         progress: Told of long work.
+        trains: Whether networks are trained that are not in the cache.
+        given: Splits of the data that are at hand already.
 
     Raises:
         UsageError: If a name is unknown, a parameter is wrong, or the device is missing.
     """
 
-    def __init__(self, request: RunRequest, catalog: Catalog, progress: Progress) -> None:
+    def __init__(
+        self,
+        request: RunRequest,
+        catalog: Catalog,
+        progress: Progress,
+        *,
+        trains: bool = True,
+        given: Mapping[SplitName, LoadedSplit] = MappingProxyType({}),
+    ) -> None:
         self.request = request
         self.device = resolve_device(request.device)
         self.batch_size = request.batch_size or default_batch_size(self.device)
@@ -72,7 +85,7 @@ class Workbench:
         if request.engine == "foolbox" and request.search_precision in {"tf32", "bfloat16"}:
             message = f"--search-precision {request.search_precision}: --engine foolbox searches on the defense itself"
             raise UsageError(message, "leave one of them out")
-        self.splits = Splits(spec, data_context(request, progress))
+        self.splits = Splits(spec, data_context(request, progress), given)
         settings = Settings(
             profile=request.profile,
             seed=request.seed,
@@ -81,7 +94,7 @@ class Workbench:
             batch_size=self.batch_size,
             precision=resolve_precision(request.search_precision, self.device),
         )
-        cache = WeightCache(request.cache_dir)
+        cache = WeightCache(request.cache_dir, trains=trains)
         self._batch_sizes = BatchSizes(request.cache_dir / "batch-sizes.json")
         self._attempts = Attempts(request.cache_dir / "attempts", progress.note)
         self.workshop = Workshop(self.splits, cache, settings, self.device, progress)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-_KEPT = 10
+KEPT = 10
 """Images of a run of which examples are kept in memory."""
 
 
@@ -26,7 +26,7 @@ class FirstExamples:
         kept = self._examples.setdefault((defense, ensemble), {})
         for epsilon, images in examples.items():
             for position, image in zip(positions, images, strict=True):
-                if position < _KEPT:
+                if position < KEPT:
                     kept[Slot(position=position, epsilon=epsilon)] = image.cpu()
 
     def of(self, defense: str, ensemble: str) -> Mapping[Slot, Tensor]:

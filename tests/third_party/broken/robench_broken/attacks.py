@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from torch import Tensor
+
+BRIGHTEST = 0.366
+"""One of the first sixty images of toy-bars, with seed 0, is brighter."""
 
 
 def leave_ball(context: AttackContext[NoParameters]) -> Tensor:
@@ -59,6 +65,17 @@ def talk_and_switch_gradients_off(context: AttackContext[NoParameters]) -> Tenso
     return context.images
 
 
+def dawdle(context: AttackContext[NoParameters]) -> Tensor:
+    time.sleep(0.4)
+    return context.images
+
+
+def die_of_the_brightest(context: AttackContext[NoParameters]) -> Tensor:
+    if bool((context.images.mean((1, 2, 3)) > BRIGHTEST).any()):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return context.images
+
+
 ATTACKS: dict[str, Callable[[AttackContext[NoParameters]], Tensor]] = {
     "broken-ball": leave_ball,
     "broken-range": leave_range,
@@ -69,6 +86,8 @@ ATTACKS: dict[str, Callable[[AttackContext[NoParameters]], Tensor]] = {
     "broken-crash": crash,
     "broken-exit": leave,
     "broken-manners": talk_and_switch_gradients_off,
+    "broken-slow": dawdle,
+    "broken-deadly": die_of_the_brightest,
 }
 
 
