@@ -111,9 +111,7 @@ def test_a_signal_stops_all_workers_within_ten_seconds(slow: Program, executor: 
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_workers_end_when_their_driver_is_killed(slow: Program, executor: str) -> None:
     process, workers = start_and_wait(slow, executor)
-    workers -= {
-        pid for pid in workers if is_agent(pid)
-    }  # of Ray, which look for it for a minute, and touch nothing of ours
+    workers -= {pid for pid in workers if is_agent(pid)}  # of Ray: they look for it for a minute
     process.kill()
     process.communicate(timeout=60)
     wait_for(lambda: not any(map(is_alive, workers)), 30)
