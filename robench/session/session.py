@@ -28,11 +28,8 @@ if TYPE_CHECKING:
     from robench.session.planning import Estimate
     from robench.session.replay import Replay, Wanted
     from robench.session.training import TrainingReport
-    from robench.session.upkeep import Inspection, Upgrade
+    from robench.session.upkeep import Inspection
     from robench.session.verification import Comparison
-    from robench.storage.archive import Manifest
-    from robench.storage.receiving import Receipt
-    from robench.storage.verify import Verification
 
 
 class Session:
@@ -357,68 +354,6 @@ class Session:
         from robench.session.upkeep import inspect
 
         return inspect(self.paths(db=db, data_dir=data_dir), self.catalog, weights=weights, data=data)
-
-    def back_up(self, db: str, copy: Path) -> Verification:
-        """Copy a store of one file, though it be in use; the copy is there whole and verified, or not at all.
-
-        Raises:
-            UsageError: If the store is on a server, or the copy is there already.
-            RobenchError: If there is no such store, it was altered, or the copy cannot be written.
-        """
-        from robench.session.upkeep import back_up
-
-        return back_up(db, copy)
-
-    def upgrade(self, db: str) -> Upgrade:
-        """Bring a store of an older robench up to date.
-
-        Raises:
-            RobenchError: If there is no such store, or it cannot be upgraded.
-        """
-        from robench.session.upkeep import upgrade
-
-        return upgrade(db)
-
-    def export(self, db: str, archive: Path, runs: Sequence[str] = ()) -> Manifest:
-        """Write runs with their outcomes to an archive that another machine imports.
-
-        Args:
-            db: Path or URL of the store.
-            archive: File to write.
-            runs: Beginnings of the runs' ids; empty for all.
-
-        Raises:
-            UsageError: If the archive is there already, or there is no such run.
-            RobenchError: If there is no such store, it was altered, or the archive cannot be written.
-        """
-        from robench.session.upkeep import export
-
-        return export(db, archive, runs)
-
-    def import_archive(self, db: str, archive: Path) -> Receipt:
-        """Take an archive in, all or nothing; what is there already is skipped.
-
-        Raises:
-            DataError: If the archive is damaged, or none.
-            RobenchError: If it says something else than the store about the same outcome, or the store cannot be used.
-        """
-        from robench.session.upkeep import import_archive
-
-        return import_archive(db, archive)
-
-    def merge(self, db: str, others: Sequence[str]) -> list[Receipt]:
-        """Take other stores in, each all or nothing; what is there already is skipped.
-
-        Args:
-            db: Path or URL of the store that receives.
-            others: Paths or URLs of those that give.
-
-        Raises:
-            RobenchError: If one of them was altered, says something else about the same outcome, or cannot be used.
-        """
-        from robench.session.upkeep import merge
-
-        return merge(db, others)
 
     def _listener(self) -> Progress:
         from robench.engine.progress import Silent

@@ -103,7 +103,12 @@ def _check_data(paths: PathSettings, catalog: Catalog) -> tuple[int, list[Fault]
 
 
 def back_up(db: str, copy: Path) -> Verification:
-    """Copy a store; see ``Session.back_up``."""
+    """Copy a store of one file, though it be in use; the copy is there whole and verified, or not at all.
+
+    Raises:
+        UsageError: If the store is on a server, or the copy is there already.
+        RobenchError: If there is no such store, it was altered, or the copy cannot be written.
+    """
     _refuse_existing(copy)
     unverified = copy.with_name(f"{copy.name}.unverified")
     try:
@@ -121,7 +126,11 @@ def back_up(db: str, copy: Path) -> Verification:
 
 
 def upgrade(db: str) -> Upgrade:
-    """Upgrade a store; see ``Session.upgrade``."""
+    """Bring a store of an older robench up to date.
+
+    Raises:
+        RobenchError: If there is no such store, or it cannot be upgraded.
+    """
     before, after = ResultStore.upgrade(db)
     path = Location.parse(db).path
     copied = path is not None and before != after
@@ -129,7 +138,17 @@ def upgrade(db: str) -> Upgrade:
 
 
 def export(db: str, archive: Path, runs: Sequence[str]) -> Manifest:
-    """Write an archive; see ``Session.export``."""
+    """Write runs with their outcomes to an archive that another machine imports.
+
+    Args:
+        db: Path or URL of the store.
+        archive: File to write.
+        runs: Beginnings of the runs' ids; empty for all.
+
+    Raises:
+        UsageError: If the archive is there already, or there is no such run.
+        RobenchError: If there is no such store, it was altered, or the archive cannot be written.
+    """
     _refuse_existing(archive)
     with ResultStore.open(db, create=False) as store:
         ids = [store.find_run(prefix).id for prefix in runs] or None
@@ -141,7 +160,12 @@ def export(db: str, archive: Path, runs: Sequence[str]) -> Manifest:
 
 
 def import_archive(db: str, path: Path) -> Receipt:
-    """Take in an archive; see ``Session.import_archive``."""
+    """Take an archive in, all or nothing; what is there already is skipped.
+
+    Raises:
+        DataError: If the archive is damaged, or none.
+        RobenchError: If it says something else than the store about the same outcome, or the store cannot be used.
+    """
     with Archive(path) as archive:
         check(archive)
         with ResultStore.open(db, create=True) as store:
@@ -149,7 +173,15 @@ def import_archive(db: str, path: Path) -> Receipt:
 
 
 def merge(db: str, others: Sequence[str]) -> list[Receipt]:
-    """Take in other stores; see ``Session.merge``."""
+    """Take other stores in, each all or nothing; what is there already is skipped.
+
+    Args:
+        db: Path or URL of the store that receives.
+        others: Paths or URLs of those that give.
+
+    Raises:
+        RobenchError: If one of them was altered, says something else about the same outcome, or cannot be used.
+    """
     here = Location.parse(db)
     for other in others:
         if Location.parse(other).url == here.url:

@@ -10,6 +10,7 @@ from robench.errors import RobenchError, UsageError
 from robench.report.html.leaderboard import leaderboard_html
 from robench.session import Session
 from robench.session.leaderboard import _name
+from robench.session.upkeep import export
 from tests.conftest import clean_environment
 from tests.fabricated_store import Fabrication, fabricate
 
@@ -38,7 +39,7 @@ def entries(boards: tuple[Board, ...]) -> dict[str, Entry]:
 
 def test_stores_and_archives_are_read_alike(tmp_path: Path) -> None:
     made = store(tmp_path, "a", ATTACKED)
-    session(tmp_path).export(made, tmp_path / "a.zip")
+    export(made, tmp_path / "a.zip", [])
     direct = session(tmp_path).leaderboard([made])
     packed = session(tmp_path).leaderboard([str(tmp_path / "a.zip")])
     assert [(name, entry.worst) for name, entry in entries(direct).items()] == [
@@ -145,14 +146,14 @@ def test_what_anybody_has_won_over_a_defense_counts(tmp_path: Path) -> None:
 
 def test_the_same_run_twice_is_one_entry_with_two_sources(tmp_path: Path) -> None:
     made = store(tmp_path, "a", ATTACKED)
-    session(tmp_path).export(made, tmp_path / "b.zip")
+    export(made, tmp_path / "b.zip", [])
     (board,) = session(tmp_path).leaderboard([made, str(tmp_path / "b.zip")])
     assert len(board.entries) == 4
     assert {entry.sources for entry in board.entries} == {("a.db", "b.zip")}
 
 
 def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
-    session(tmp_path).export(store(tmp_path, "a", ATTACKED), tmp_path / "a.zip")
+    export(store(tmp_path, "a", ATTACKED), tmp_path / "a.zip", [])
     whole = (tmp_path / "a.zip").read_bytes()
     (tmp_path / "a.zip").write_bytes(whole[:200] + b"\0\1\2" + whole[203:])
     with pytest.raises(RobenchError, match=r"a\.zip"):

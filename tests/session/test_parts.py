@@ -8,6 +8,7 @@ import pytest
 
 from robench.config.staff import Part
 from robench.session.tasks import images_of_part
+from robench.session.upkeep import merge
 from robench.storage.store import ResultStore
 from tests.executors.sharing import report, stored
 
@@ -28,7 +29,7 @@ def test_parts_that_are_merged_are_the_whole_run(lab: ToyLab) -> None:
         with ResultStore.open(db, create=False) as store:
             assert store.describe().outcomes > 0
             assert store.findings(part.run.id) == {}
-    lab.session().merge(str(lab.folder / "toys.db"), parts)
+    merge(str(lab.folder / "toys.db"), parts)
     merged = lab.run(**CHANGES)
     assert merged.complete
     assert stored(lab, merged) == stored(lab, whole, "whole.db")

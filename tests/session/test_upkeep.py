@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from robench.engine.digests import settings_digest, tensors_digest
 from robench.engine.weights import MANIFEST, WEIGHTS, check_weights
 from robench.errors import RobenchError, StoreError, UsageError
 from robench.session import Session, upkeep
+from robench.session.upkeep import back_up, export, import_archive, merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +42,7 @@ def test_a_run_on_a_server_is_the_run_in_a_file(lab: ToyLab, postgres: PostgresS
     session = lab.session()
     for db in (file, server):
         assert session.verify(db=db, weights=False, data=False).faults == ()
-    receipts = session.merge(file, [server])
+    receipts = merge(file, [server])
     assert [(receipt.runs, receipt.cells, receipt.outcomes) for receipt in receipts] == [(0, 0, 0)]
     assert session.verify(db=file, weights=False, data=False).faults == ()
 
@@ -49,8 +51,8 @@ def test_a_run_that_is_imported_reads_and_goes_on_as_it_was(lab: ToyLab) -> None
     asked: dict[str, Any] = {"epsilons": "0.1", "images": 10, "attacks": ("fgsm",)}
     made = lab.run(**asked)
     session, archive, there = lab.session(), lab.folder / "toys.zip", str(lab.folder / "there.db")
-    session.export(str(lab.folder / "toys.db"), archive)
-    session.import_archive(there, archive)
+    export(str(lab.folder / "toys.db"), archive, [])
+    import_archive(there, archive)
     assert session.summary(there) == made
     assert lab.run(**asked, db=there) == made
 
@@ -58,17 +60,19 @@ def test_a_run_that_is_imported_reads_and_goes_on_as_it_was(lab: ToyLab) -> None
 def test_a_backup_is_a_verified_store_and_replaces_nothing(lab: ToyLab) -> None:
     made = lab.run(epsilons="0.1", images=10, attacks=("fgsm",))
     session, db, copy = lab.session(), str(lab.folder / "toys.db"), lab.folder / "copy.db"
-    assert session.back_up(db, copy).faults == ()
+    assert back_up(db, copy).faults == ()
     assert session.summary(str(copy)) == made
     with pytest.raises(UsageError, match="is there already"):
-        session.back_up(db, copy)
+        back_up(db, copy)
     with pytest.raises(UsageError, match="there is no folder"):
-        session.back_up(db, lab.folder / "nowhere" / "copy.db")
+        back_up(db, lab.folder / "nowhere" / "copy.db")
     assert not list(lab.folder.glob("*.unverified*"))
 
 
-@pytest.mark.parametrize("way", ["back_up", "export"])
-def test_a_read_only_folder_is_named_and_not_the_store(lab: ToyLab, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", [back_up, partial(export, runs=[])], ids=["back_up", "export"])
+def test_a_read_only_folder_is_named_and_not_the_store(
+    lab: ToyLab, way: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     lab.run(epsilons="0.1", images=10, attacks=("fgsm",))
     folder = lab.folder / "read-only"
     folder.mkdir()
@@ -84,7 +88,7 @@ def test_a_read_only_folder_is_named_and_not_the_store(lab: ToyLab, way: str, mo
     for name in ("open", "touch", "unlink"):  # permissions would not stop root
         monkeypatch.setattr(Path, name, refusing(getattr(Path, name)))
     with pytest.raises(RobenchError, match=f"^cannot write {folder}/some.file: Read-only file system; name a file"):
-        getattr(lab.session(), way)(str(lab.folder / "toys.db"), folder / "some.file")
+        way(str(lab.folder / "toys.db"), folder / "some.file")
 
 
 def test_a_full_disk_under_a_backup_is_named_and_not_the_store(lab: ToyLab) -> None:
@@ -94,7 +98,7 @@ def test_a_full_disk_under_a_backup_is_named_and_not_the_store(lab: ToyLab) -> N
     resource.setrlimit(resource.RLIMIT_FSIZE, (db.stat().st_size // 2, before[1]))
     try:
         with pytest.raises(RobenchError, match=f"^cannot write {copy}"):
-            lab.session().back_up(str(db), copy)
+            back_up(str(db), copy)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(lab.folder.glob("copy.db*"))

@@ -15,9 +15,11 @@ def backup(
     db: options.Db = None,
 ) -> None:
     """Copy the store while runs go on; the copy is verified, and there whole or not at all."""
-    session = open_session()
-    copied = session.back_up(session.paths(db=db).db, file)
+    from robench.session.upkeep import back_up
     from robench.session.wording import count_of
+
+    session = open_session()
+    copied = back_up(session.paths(db=db).db, file)
 
     counted = f"{count_of(copied.runs, 'runs')}, {count_of(copied.outcomes, 'outcomes')}"
     sys.stdout.write(f"{file}: {counted}, verified\n")

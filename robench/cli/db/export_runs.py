@@ -18,9 +18,10 @@ def export(
     db: options.Db = None,
 ) -> None:
     """Write runs with all their outcomes to an archive, which robench db import reads on any machine."""
+    from robench.session.upkeep import export as export_runs
     from robench.session.wording import count_of
 
     session = open_session()
-    manifest = session.export(session.paths(db=db).db, archive, run or [])
+    manifest = export_runs(session.paths(db=db).db, archive, run or [])
     counted = ", ".join(count_of(member.lines, member.name.removesuffix(".jsonl")) for member in manifest.members)
     sys.stdout.write(f"{archive}: {counted}\n")

@@ -16,6 +16,8 @@ def import_archive(
     db: options.Db = None,
 ) -> None:
     """Take the runs of an archive into the store, all or nothing; what is there already is skipped."""
+    from robench.session.upkeep import import_archive
+
     session = open_session()
-    receipt = session.import_archive(session.paths(db=db).db, archive)
+    receipt = import_archive(session.paths(db=db).db, archive)
     sys.stdout.write(f"{archive}: {describe(receipt)}\n")

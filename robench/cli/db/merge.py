@@ -15,6 +15,8 @@ def merge(
     db: options.Db = None,
 ) -> None:
     """Take the runs of other stores into the one of --db, each all or nothing; what is there already is skipped."""
+    from robench.session.upkeep import merge as merge_stores
+
     session = open_session()
-    for number, receipt in enumerate(session.merge(session.paths(db=db).db, others), 1):
+    for number, receipt in enumerate(merge_stores(session.paths(db=db).db, others), 1):
         sys.stdout.write(f"store {number} of {len(others)}: {describe(receipt)}\n")

@@ -8,8 +8,10 @@ from robench.cli.context import open_session
 
 def upgrade(db: options.Db = None) -> None:
     """Bring a store that an older robench wrote up to date; a file is copied first."""
+    from robench.session.upkeep import upgrade as upgrade_store
+
     session = open_session()
-    done = session.upgrade(session.paths(db=db).db)
+    done = upgrade_store(session.paths(db=db).db)
     if done.before == done.after:
         sys.stdout.write(f"nothing to do: the schema is {done.after}, the newest\n")
         return
