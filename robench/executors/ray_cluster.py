@@ -41,6 +41,21 @@ _REACH_SECONDS = 10.0
 """How long an address may take to answer."""
 
 
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let through what the handler of a signal raises in the middle of a call to Ray, which would wrap it.
+
+    Raises:
+        BaseException: What was wrapped.
+    """
+    try:
+        yield
+    except SystemError as error:
+        if error.__cause__ is None:
+            raise
+        raise error.__cause__ from None
+
+
 @dataclass(kw_only=True)
 class _Hand:
     actor: Any
@@ -122,6 +137,7 @@ class RayCrew:
             ) from error
         self._connected = True
 
+    @stoppable()
     def wanted(self) -> int:
         """Return how many workers the cluster has room for, up to those asked for."""
         if time.monotonic() - self._counted > _COUNT_SECONDS:
@@ -133,12 +149,14 @@ class RayCrew:
 
         return int(ray.cluster_resources().get(self._resource, 0))
 
+    @stoppable()
     def brief(self, factory: bytes, supplies: Callable[[], bytes]) -> None:
         """Take what makes a worker. What other machines need goes to each of them once, through Ray's object store."""
         import ray
 
         self._briefing = (factory, [] if self._folder is not None else [ray.put(supplies())])
 
+    @stoppable()
     def hire(self) -> int:
         """Start an actor; Ray finds a place for it."""
         import ray
@@ -151,11 +169,13 @@ class RayCrew:
         self._hands[self._count] = _Hand(actor=actor, answer=answer)
         return self._count
 
+    @stoppable()
     def give(self, worker: int, task: object, tried: int) -> None:
         """Send a task."""
         hand = self._hands[worker]
         hand.answer = hand.actor.carry_out.remote(pickle.dumps((task, tried)))
 
+    @stoppable()
     def events(self, seconds: float) -> list[Event]:
         """Wait for answers and deaths."""
         import ray

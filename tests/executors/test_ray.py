@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from robench.cli.stopping import Stopped
 from robench.errors import RobenchError, UsageError
-from robench.executors.ray_cluster import RayCrew
+from robench.executors.ray_cluster import RayCrew, stoppable
 from robench.storage.store import ResultStore
 from tests.executors.sharing import EVERYTHING, needs_ray, report, stored
 
@@ -124,3 +125,13 @@ def test_a_node_that_joins_is_used_and_one_that_is_lost_is_survived(
     assert together.complete
     assert stored(lab, together) == stored(lab, alone, "alone.db")
     assert report(together) == report(alone)
+
+
+def test_what_a_signal_raises_in_the_middle_of_ray_comes_through() -> None:
+    def interrupted() -> None:
+        raise SystemError from Stopped(signal.SIGINT)
+
+    with pytest.raises(Stopped), stoppable():
+        interrupted()
+    with pytest.raises(SystemError), stoppable():
+        raise SystemError

@@ -111,7 +111,7 @@ def test_what_there_is_not_is_named(lab: ToyLab, wanted: dict[str, str], complai
 
 
 def test_a_truncated_file_is_an_error(lab: ToyLab) -> None:
-    lab.run(keep_examples=True, attacks=("fgsm",), defenses=("none",), epsilons="0.1")
+    lab.run(keep_examples=True, attacks=("fgsm",), defenses=("none",), epsilons="0.1", batch_size=100)
     (path,) = files(lab)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(RobenchError, match=f"{path.name}: cannot be read"):
@@ -119,7 +119,7 @@ def test_a_truncated_file_is_an_error(lab: ToyLab) -> None:
 
 
 def test_the_examples_of_another_cell_are_an_error(lab: ToyLab) -> None:
-    lab.run(keep_examples=True, attacks=("fgsm",), defenses=("none",))
+    lab.run(keep_examples=True, attacks=("fgsm",), defenses=("none",), batch_size=100)
     small, large = files(lab)
     shutil.copy(small, large)
     with pytest.raises(RobenchError, match="has another cell, epsilon"):
@@ -128,7 +128,7 @@ def test_the_examples_of_another_cell_are_an_error(lab: ToyLab) -> None:
 
 @pytest.mark.parametrize("key", ["data_digest", "classifier_digest", "threshold", "run"])
 def test_metadata_must_be_that_of_the_run(lab: ToyLab, key: str) -> None:
-    lab.run(keep_examples=True, attacks=("fgsm",), defenses=("none",), epsilons="0.1")
+    lab.run(keep_examples=True, attacks=("fgsm",), defenses=("none",), epsilons="0.1", batch_size=100)
     (path,) = files(lab)
     with safe_open(path, framework="pt") as file:
         facts = file.metadata()
@@ -138,7 +138,7 @@ def test_metadata_must_be_that_of_the_run(lab: ToyLab, key: str) -> None:
 
 
 def test_pixels_outside_the_ball_are_an_error(lab: ToyLab) -> None:
-    lab.run(keep_examples=True, attacks=("fgsm",), defenses=("none",), epsilons="0.1")
+    lab.run(keep_examples=True, attacks=("fgsm",), defenses=("none",), epsilons="0.1", batch_size=100)
     (path,) = files(lab)
     tensors = load_file(path)
     with safe_open(path, framework="pt") as file:
