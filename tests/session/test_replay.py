@@ -119,7 +119,7 @@ def test_a_truncated_file_is_an_error(lab: ToyLab) -> None:
 
 
 def test_the_examples_of_another_cell_are_an_error(lab: ToyLab) -> None:
-    lab.run(keep_examples=True, attacks=("fgsm",), defenses=("none",), batch_size=100)
+    lab.run(keep_examples=True, attacks=("fgsm",), defenses=("none",), batch_size=1000)
     small, large = files(lab)
     shutil.copy(small, large)
     with pytest.raises(RobenchError, match="has another cell, epsilon"):
