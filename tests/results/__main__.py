@@ -6,6 +6,7 @@ Everything resumes: trainings from their checkpoints, runs from the store.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -35,7 +36,9 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
     left = False
     for dataset in options.dataset or DATASETS:
-        db = options.work / f"{dataset}.db"
+        db = Path(
+            os.path.relpath(options.work / f"{dataset}.db")
+        )  # commands are published, folders of a machine are not
         planned = jobs(dataset, scale, db, ablations=options.ablations)
         done = _carry_out(planned, deadline)
         left |= len(done) < len(planned)
