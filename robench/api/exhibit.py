@@ -121,6 +121,7 @@ class Exhibit:
         no_specimens: Why there are none, and what to do about it; empty where there are some.
         findings: Of the diagnostics, by defense, in order.
         notes: What else is missing.
+        glossary: What the defenses and the attacks of the run are, by name, as far as their plugins are installed.
     """
 
     summary: RunSummary
@@ -131,3 +132,4 @@ class Exhibit:
     no_specimens: str = ""
     findings: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    glossary: Mapping[str, str] = field(default_factory=dict)

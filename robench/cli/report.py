@@ -111,12 +111,11 @@ def _page(session: "Session", store: str, run: str, data_dir: Path | None) -> st
         message = "a page is nothing for a terminal"
         raise UsageError(message, "name a file: --output report.html")
 
-    from concurrent.futures import ThreadPoolExecutor
+    from robench.report.html.library import bundling
 
-    from robench.report.html.page import bundle_library, to_html
+    with bundling() as library:
+        from robench.report.html.page import to_html
 
-    with ThreadPoolExecutor(1) as pool:
-        library = pool.submit(bundle_library)  # takes seconds, and leaves Python alone meanwhile
         with stdout_for_results_only():  # clean images come from a plugin
             exhibit = session.exhibit(store, run, data_dir=data_dir)
-        return to_html(exhibit, library.result())
+        return to_html(exhibit, library())

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from robench.api import Split
     from robench.api.exhibit import Specimen
     from robench.api.records import CellCounts, RunSummary
+    from robench.registry.catalog import Catalog
     from robench.session.evidence import Observed
 
 _NOTHING_KEPT = (
@@ -29,7 +30,11 @@ _NOTHING_KEPT = (
 
 
 def exhibit(
-    db: str, prefix: str | None, suite: str | None, load: Callable[[str], tuple[Split, Sequence[str]]]
+    db: str,
+    prefix: str | None,
+    suite: str | None,
+    load: Callable[[str], tuple[Split, Sequence[str]]],
+    catalog: Catalog,
 ) -> Exhibit:
     """Gather a run with what its pictures need; see ``Session.exhibit``.
 
@@ -38,6 +43,7 @@ def exhibit(
         prefix: Beginning of the run's id; None for the newest.
         suite: Name of the suite that it must be of; None for any run.
         load: Returns the test split of a data set and the names of its classes; may raise RobenchError.
+        catalog: Says what defenses and attacks are.
     """
     with ResultStore.open(db, create=False) as store:
         run = find_run(store, prefix, suite)
@@ -47,6 +53,7 @@ def exhibit(
         specimens, without = _specimens(store, summary, counts, db, load)
         samples = {defense: _samples(store, summary, own) for defense, own in seen.items()}
         findings = store.findings(run.id)
+        members = store.member_counts(run.id)
     return Exhibit(
         summary=summary,
         histograms=tuple(
@@ -72,6 +79,7 @@ def exhibit(
         no_specimens=without,
         findings=findings,
         notes=(*_unobserved(summary, seen), *_unknowing(summary)),
+        glossary=_glossary(catalog, summary, members),
     )
 
 
@@ -88,6 +96,13 @@ def _unknowing(summary: RunSummary) -> tuple[str, ...]:
         return ()
     told = "what the defenses are worth: no attack of this run knows them, so that all its figures are upper bounds"
     return (f"{told}; its command with --attack adaptive adds those that do",)
+
+
+def _glossary(catalog: Catalog, summary: RunSummary, members: Sequence[CellCounts]) -> dict[str, str]:
+    """Return what the defenses and the attacks of a run are, those of its ensembles last."""
+    attacks = dict.fromkeys((*summary.attacks, *(count.cell.attack for count in members)))
+    defenses = {name: catalog.defenses[name].spec.summary for name in summary.defenses if name in catalog.defenses}
+    return defenses | {name: catalog.attacks[name].spec.summary for name in attacks if name in catalog.attacks}
 
 
 def _samples(store: ResultStore, summary: RunSummary, own: Observed) -> dict[str, Judged]:

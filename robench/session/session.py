@@ -242,7 +242,7 @@ class Session:
 
             return load_test_split(self.catalog, paths, self._listener(), dataset)
 
-        return exhibit(db, run, suite, load)
+        return exhibit(db, run, suite, load, self.catalog)
 
     def leaderboard(self, sources: Sequence[str], epsilons: str | None = None) -> tuple[Board, ...]:
         """Put the defenses of several stores beside each other. What anybody has won over a defense counts.

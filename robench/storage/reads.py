@@ -131,9 +131,10 @@ def image_outcomes(connection: Connection, run_id: str, cell_key: str, images: i
         .where(RUN_CELLS.c.run_id == run_id, CELLS.c.key == cell_key, OUTCOMES.c.position < images)
         .order_by(OUTCOMES.c.position)
     )
-    return tuple(
-        ImageOutcome(**{**row, "outcome": Outcome(row["outcome"])}) for row in connection.execute(query).mappings()
-    )
+    # Not as ``mappings``, which look every name up in every row: a report reads hundreds of thousands.
+    names = [column.name for column in query.selected_columns]
+    found = (dict(zip(names, row, strict=True)) for row in connection.execute(query))
+    return tuple(ImageOutcome(**{**values, "outcome": Outcome(values["outcome"])}) for values in found)
 
 
 def lowest_wins(connection: Connection, subject: str, norm: str, run_id: str | None = None) -> tuple[Win, ...]:

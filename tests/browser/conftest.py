@@ -13,7 +13,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from robench.api.records import ADAPTIVE
 from robench.report.html.leaderboard import leaderboard_html
-from robench.report.html.page import bundle_library, to_html
+from robench.report.html.library import bundle_library
+from robench.report.html.page import to_html
 from robench.session import Session
 from tests.conftest import clean_environment
 from tests.fabricated_exhibit import specimen

@@ -17,7 +17,8 @@ from PIL import Image
 from robench.api.exhibit import Exhibit
 from robench.api.records import REJECTION, Card, FailureRow, Finding
 from robench.report.html.gallery import gallery_rows
-from robench.report.html.page import bundle_library, to_html
+from robench.report.html.library import bundle_library
+from robench.report.html.page import to_html
 from tests.fabricated_exhibit import exhibit_of, specimen
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from robench.api.records import ADAPTIVE
-from robench.report.html.page import bundle_library, to_html
+from robench.report.html.library import bundle_library
+from robench.report.html.page import to_html
 from robench.session import Session
 from tests.conftest import clean_environment
 from tests.fabricated_store import THRESHOLD, Fabrication, fabricate
@@ -50,6 +51,15 @@ def test_where_nothing_is_kept_the_page_says_how_to_keep_it(tmp_path: Path) -> N
     shown = exhibit_of(tmp_path, Fabrication(images=20))
     assert shown.specimens == ()
     assert "--keep-examples" in to_html(shown, "")
+
+
+def test_the_page_says_what_its_defenses_and_attacks_are_as_far_as_they_are_installed(lab: ToyLab) -> None:
+    lab.run(defenses=("none", "toy-detect"), attacks=("fgsm",), epsilons="0.1", images=4)
+    shown = lab.session().exhibit(str(lab.folder / "toys.db"))
+    assert list(shown.glossary) == ["none", "toy-detect", "fgsm"]
+    assert f"<dd>{shown.glossary['toy-detect']}</dd>" in to_html(shown, "")
+    bare = Session(environ={**lab.environ(), "ROBENCH_DISABLE_PLUGINS": "1"}, cwd=lab.folder)
+    assert "toy-detect" not in bare.exhibit(str(lab.folder / "toys.db")).glossary
 
 
 @pytest.mark.parametrize(

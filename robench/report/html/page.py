@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import vl_convert
 from markupsafe import Markup
 
 from robench.api.records import NORM_LABELS, REJECTION
@@ -24,17 +23,12 @@ if TYPE_CHECKING:
 _REPLAY = "replay"
 
 
-def bundle_library() -> str:
-    """Return the program that draws charts in a browser: Vega-Lite with all it needs. Takes seconds."""
-    return str(vl_convert.javascript_bundle(snippet="window.vegaEmbed = vegaEmbed;"))
-
-
 def to_html(exhibit: Exhibit, library: str) -> str:
     """Render a run as one self-contained page, which asks nothing of the network.
 
     Args:
         exhibit: The run with what its pictures need.
-        library: From ``bundle_library``.
+        library: From ``robench.report.html.library``.
 
     Returns:
         HTML that ends with a line feed; to be written as UTF-8.

@@ -1,0 +1,35 @@
+"""The program that draws charts in a browser, which takes a second or two to be put together."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import vl_convert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def bundle_library() -> str:
+    """Return the program that draws charts in a browser: Vega-Lite with all it needs. Takes seconds."""
+    return str(vl_convert.javascript_bundle(snippet="window.vegaEmbed = vegaEmbed;"))
+
+
+@contextmanager
+def bundling() -> Iterator[Callable[[], str]]:
+    """Do the same beside what else there is to do, and yield a function that waits for it and returns it.
+
+    A process does it: a thread would keep all others from running.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_leave_interrupts) as pool:
+        yield pool.submit(bundle_library).result
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C goes to all processes of a terminal; who waits for this one says what became of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
