@@ -29,9 +29,9 @@ def keep(picture: bytes, name: str) -> None:
 
 
 def photograph(
-    browser: Browser, page: Path, *, wide: int, high: int, top: str = "", phone: bool = False, scale: float = 1
+    browser: Browser, page: Path, *, wide: int, high: int, gallery: bool = False, phone: bool = False, scale: float = 1
 ) -> bytes:
-    """Return a part of a page as PNG, from its top or from an element on, once its charts are drawn."""
+    """Return a part of a page as PNG once its charts are drawn: from its top on, or the images of its last defense."""
     context = browser.new_context(
         viewport={"width": wide, "height": 900},
         color_scheme="dark" if phone else "light",
@@ -42,8 +42,12 @@ def photograph(
     opened.goto(page.resolve().as_uri())
     if opened.locator("[data-chart]").count():
         opened.wait_for_selector("html[data-drawn]", state="attached")
-    box = opened.locator(top).bounding_box() if top else None
-    begin = box["y"] if box else 0
+    begin: float = 0
+    if gallery:
+        defenses = opened.locator("[data-filter=defense]")
+        defenses.select_option(index=defenses.locator("option").count() - 1)
+        box = opened.locator("#gallery").bounding_box()
+        begin = box["y"] if box else 0
     picture = opened.screenshot(full_page=True, clip={"x": 0, "y": begin, "width": wide, "height": high})
     context.close()
     return picture
@@ -61,7 +65,7 @@ def main() -> None:
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         keep(photograph(browser, asked.report, wide=1200, high=1720), "report-wide")
         keep(photograph(browser, asked.report, wide=390, high=1900, phone=True, scale=1.5), "report-phone")
-        keep(photograph(browser, asked.report, wide=1200, high=1150, top="#gallery"), "report-images")
+        keep(photograph(browser, asked.report, wide=1200, high=1150, gallery=True), "report-images")
         keep(photograph(browser, asked.leaderboard, wide=1200, high=1200), "leaderboard")
         browser.close()
     keep(asked.reconstructions.read_bytes(), "figure-reconstructions")
