@@ -55,6 +55,7 @@ def main() -> None:
         for _ in range(arguments.rounds):
             for executor, taken in seconds.items():
                 taken.append(take(folder, executor, request))
+                sys.stderr.write(f"{executor}: {taken[-1]:.1f} s\n")
         found = [outcomes(folder / f"{executor}.db") for executor in seconds]
     alike = all(one == found[0] for one in found)
     reference = median(seconds[arguments.executors[0]])

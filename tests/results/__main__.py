@@ -31,6 +31,7 @@ def main() -> int:
         adaptive_images=options.adaptive_images,
         epsilons=options.epsilons,
         data_dir=options.data_dir,
+        executor=options.executor,
     )
     for folder in (options.work, options.pages):
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,6 +57,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--epsilons", default="", help="default: the paper's thirty")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after so many; the same command goes on")
     parser.add_argument("--data-dir", type=Path, help="folder of the data sets, where no mirror can be reached")
+    parser.add_argument("--executor", default="local", help="who attacks: local (default), processes or ray")
     parser.add_argument("--ablations", action="store_true", help="run the suites of ablations as well")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "results", help="where the stores are kept")
     parser.add_argument("--pages", type=Path, default=ROOT / "docs" / "results", help="where the pages go")

@@ -24,6 +24,7 @@ class Scale:
         adaptive_images: Under attacks that know the defense.
         epsilons: Of the sweep, as ``--epsilons`` takes them; empty for the suite's thirty.
         data_dir: Where the data sets are; None to obtain them.
+        executor: Of runs.
     """
 
     profile: str
@@ -31,6 +32,7 @@ class Scale:
     adaptive_images: int
     epsilons: str
     data_dir: Path | None
+    executor: str = "local"
 
     @property
     def reduced(self) -> str:
@@ -66,22 +68,23 @@ def jobs(dataset: str, scale: Scale, db: Path, *, ablations: bool) -> list[Job]:
     where = () if scale.data_dir is None else ("--data-dir", str(scale.data_dir))
     suite = ("--suite", f"paper-{dataset}", "--profile", scale.profile, *where)
     sweep = ("--epsilons", scale.epsilons) if scale.epsilons else ()
+    store = ("--executor", scale.executor, "--db", str(db))
     naive = tuple(word for attack in _NAIVE for word in ("--attack", attack))
     found = [
         Job(name=f"{dataset}: training", arguments=("train", *suite)),
         Job(
             name=f"{dataset}: the paper's attacks",
-            arguments=("run", *suite, *naive, *sweep, "--images", str(scale.images), "--db", str(db)),
+            arguments=("run", *suite, *naive, *sweep, "--images", str(scale.images), *store),
         ),
         Job(
             name=f"{dataset}: attacks that know the defense",
             arguments=(
                 *("run", *suite, *naive, "--attack", "adaptive", "--epsilons", _FOUR[dataset]),
-                *("--images", str(scale.adaptive_images), "--keep-examples", "--db", str(db)),
+                *("--images", str(scale.adaptive_images), "--keep-examples", *store),
             ),
         ),
     ]
     if ablations and dataset != "fashion-mnist":
-        arguments = ("run", "--suite", f"ablations-{dataset}", *where, "--db", str(db))
+        arguments = ("run", "--suite", f"ablations-{dataset}", *where, *store)
         found.append(Job(name=f"{dataset}: ablations", arguments=arguments))
     return found

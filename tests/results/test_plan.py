@@ -11,7 +11,9 @@ from robench.config.location import packaged_source
 from tests.results.plan import DATASETS, Job, Scale, jobs
 
 FULL = Scale(profile="paper", images=10_000, adaptive_images=1000, epsilons="", data_dir=None)
-REDUCED = Scale(profile="fast", images=1000, adaptive_images=200, epsilons="0.1,0.3", data_dir=Path("data"))
+REDUCED = Scale(
+    profile="fast", images=1000, adaptive_images=200, epsilons="0.1,0.3", data_dir=Path("data"), executor="processes"
+)
 
 
 def words(planned: list[Job]) -> list[tuple[str, ...]]:
