@@ -203,7 +203,8 @@ class CellCounts:
         correct, wrong, rejected: Images by outcome; they sum to ``n``.
         fooled, rejected_share: Sums over the images of the share of their draws that were wrong, or rejected; equal to
             ``wrong`` and ``rejected`` where every image was judged once.
-        seconds, queries: Sums over all shards of the cell, of which some may go beyond the run's images.
+        seconds, queries: Sums over all shards of the cell; where other runs have asked for more images, the share of
+            them that falls to the positions of this one.
         failure: Why the cell failed; empty when it did not.
     """
 

@@ -109,7 +109,7 @@ class _Clock:
 
     def rate(self, done: int) -> str:
         speed = self.speed(done)
-        text = f"{speed:,.0f}"
+        text = f"{speed:,.0f}" if speed >= 1 else f"{speed:.1g}"
         return f"{text} {self.unit.removesuffix('s') if text == '1' else self.unit}/s" if speed > 0 else ""
 
     def left(self, done: int, total: int) -> str:
@@ -137,5 +137,6 @@ class LineTask:
 
     def close(self) -> None:
         """Say that the work is done and how long it took."""
-        parts = [f"{self._total:,} {self._unit} in {self._clock.seconds:.1f} s", self._detail]
+        count = f"{self._total:,}" if self._done in {0, self._total} else f"{self._done:,} of {self._total:,}"
+        parts = [f"{count} {self._unit} in {self._clock.seconds:.1f} s", self._detail]
         self._progress.note(f"{self._title}: {', '.join(part for part in parts if part)}")

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -13,6 +14,9 @@ from robench.cli.context import command_line
 
 PATIENCE_SECONDS = 4.0
 """How long what is under way may take to be stored or dropped."""
+
+TOGETHER_SECONDS = 1.0
+"""Within which signals are one: schedulers send several in a row."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -36,7 +40,7 @@ def farewell() -> str:
 
 @contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """Raise ``Stopped`` at SIGINT and SIGTERM. A second signal ends the process at once: somebody swallowed the first.
+    """Raise ``Stopped`` at SIGINT and SIGTERM. A later signal ends the process at once: somebody swallowed the first.
 
     Python runs handlers between two of its own instructions only. A wait for a lock, a name server or a long kernel may
     keep it from the next one, so a thread ends the process if the block has not ended by itself some seconds after the
@@ -45,8 +49,11 @@ def stop_on_signals() -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         for other in before:
-            signal.signal(other, signal.SIG_DFL)
+            signal.signal(other, ignore)
         raise Stopped(number)
+
+    def ignore(number: int, frame: FrameType | None) -> None:
+        """Leave it to the thread. No SIG_IGN or SIG_DFL, of which Python complains if both signals came at once."""
 
     ended = threading.Event()
     arrivals, announcer = socket.socketpair()
@@ -69,9 +76,23 @@ def stop_on_signals() -> Iterator[None]:
 
 def _end_late(arrivals: socket.socket, ended: threading.Event) -> None:
     """Wait for a signal, which the C library announces whatever Python is doing, then for the end of the block."""
-    while number := arrivals.recv(1):
-        if number[0] in _SIGNALS:
-            if not ended.wait(PATIENCE_SECONDS):
-                os.write(sys.stderr.fileno(), farewell().encode())
-                os._exit(128 + number[0])
+    first = 0
+    while not first:
+        arrived = arrivals.recv(1)
+        if not arrived:
             return
+        first = arrived[0] if arrived[0] in _SIGNALS else 0
+    begun = time.monotonic()
+    while (left := begun + PATIENCE_SECONDS - time.monotonic()) > 0:
+        arrivals.settimeout(left)
+        try:
+            arrived = arrivals.recv(1)
+        except TimeoutError:
+            break
+        if not arrived:
+            return
+        if arrived[0] in _SIGNALS and time.monotonic() - begun > TOGETHER_SECONDS:
+            break
+    if not ended.is_set():
+        os.write(sys.stderr.fileno(), farewell().encode())
+        os._exit(128 + first)

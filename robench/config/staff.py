@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from robench.config.request import Overrides
 
 EXECUTORS = ("local", "processes", "ray")
+
+_MOST_A_CORE = 4
+"""Workers of this machine for each of its cores, at most: more would only wait for each other, and need memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,13 @@ def resolve_staff(overrides: Overrides) -> Mapping[str, Any]:
     if executor != "ray" and overrides.ray_address is not None:
         message = "--ray-address: only --executor ray goes to a cluster"
         raise UsageError(message, "add --executor ray, or leave it out")
+    if overrides.ray_address not in {None, "auto"} and not re.fullmatch(r".+:\d{1,5}", overrides.ray_address or ""):
+        message = f"--ray-address: {overrides.ray_address!r} is neither auto nor HOST:PORT"
+        raise UsageError(message)
+    most = _MOST_A_CORE * len(os.sched_getaffinity(0))
+    if overrides.workers is not None and overrides.ray_address is None and overrides.workers > most:
+        message = f"--workers {overrides.workers}: this machine has {len(os.sched_getaffinity(0))} cores"
+        raise UsageError(message, f"ask for at most {most}, four for each; --ray-address takes other machines as well")
     if executor != "local" and overrides.trace is not None:
         message = f"--trace: with --executor {executor} the work is done in other processes, which are not traced"
         raise UsageError(message, "trace with --executor local")

@@ -84,16 +84,17 @@ class _Attempt(Generic[T]):
 
 
 class _Queue(Generic[T]):
-    """Tasks that wait, those to be tried again first. One is asked for ahead, lest workers are hired for nothing."""
+    """Tasks that wait, those to be tried again first. Few are asked for ahead, lest workers are hired for nothing."""
 
     def __init__(self, tasks: Iterator[T]) -> None:
         self._tasks = tasks
         self._attempts: deque[_Attempt[T]] = deque()
 
-    def has_some(self) -> bool:
-        if not self._attempts:
-            self._attempts.extend(_Attempt(task=task) for task in islice(self._tasks, 1))
-        return bool(self._attempts)
+    def has(self, most: int) -> int:
+        """Return how many tasks there are, up to a number."""
+        missing = max(0, most - len(self._attempts))
+        self._attempts.extend(_Attempt(task=task) for task in islice(self._tasks, missing))
+        return min(most, len(self._attempts))
 
     def take(self) -> _Attempt[T]:
         return self._attempts.popleft()
@@ -107,12 +108,13 @@ class Pool(Generic[T, R]):
 
     Args:
         crew: Its workers.
+        warn: Told of each worker that dies.
     """
 
     in_process = False
 
-    def __init__(self, crew: Crew) -> None:
-        self._crew = crew
+    def __init__(self, crew: Crew, warn: Callable[[str], None]) -> None:
+        self._crew, self._warn = crew, warn
         self._starting: set[int] = set()
         self._free: deque[int] = deque()
         self._busy: dict[int, _Attempt[T]] = {}
@@ -130,24 +132,27 @@ class Pool(Generic[T, R]):
     def run(self, tasks: Iterator[T]) -> Generator[Finished[T, R], None, None]:
         """Carry out tasks; the next one is asked for when a worker is free."""
         queue = _Queue(tasks)
-        while queue.has_some() or self._busy:
-            if queue.has_some():
-                self._hire()
-            while self._free and queue.has_some():
+        while queue.has(1) or self._busy:
+            self._hire(queue)
+            while self._free and queue.has(1):
                 self._assign(queue.take())
             for event in self._crew.events(_LOOK_SECONDS):
                 ended = self._hear(event)
                 if ended is not None and event.kind == "done":
                     yield Finished(task=ended.task, result=event.value)
                 elif ended is not None and ended.tried < TRIES:
+                    self._warn(f"a worker died {event.value}; another one gets its task")
                     queue.put_back(ended)
                 elif ended is not None:
                     reason = f"set aside: {TRIES} workers died of it, the last one {event.value}"
                     yield Finished(task=ended.task, result=None, reason=reason)
 
-    def _hire(self) -> None:
-        missing = self._crew.wanted() - len(self._starting) - len(self._free) - len(self._busy)
-        self._starting.update(self._crew.hire() for _ in range(missing))
+    def _hire(self, queue: _Queue[T]) -> None:
+        """Start as many workers as there can be, but no more than there are tasks for."""
+        idle = len(self._starting) + len(self._free)
+        room = self._crew.wanted() - len(self._busy)
+        if idle < room:
+            self._starting.update(self._crew.hire() for _ in range(queue.has(room) - idle))
 
     def _assign(self, attempt: _Attempt[T]) -> None:
         worker = self._free.popleft()

@@ -224,14 +224,10 @@ def _reach(address: str) -> None:
 
     Raises:
         OSError: If nobody listens there.
-        ValueError: If it is no address.
     """
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        message = "it is neither auto nor HOST:PORT"
-        raise ValueError(message)
     socket.create_connection((host, int(port)), timeout=_REACH_SECONDS).close()
 
 

@@ -50,11 +50,18 @@ def _lines(plan: Mapping[str, Any]) -> list[str]:
             f"about {_duration(plan['seconds'])} on this device, {_number(plan['passes'])} passes, "
             f"memory until now at most {plan['memory'] / 2**20:,.0f} MiB; diagnostics and cards not counted"
         )
+        lines.append("each attack was tried once, on a few images: the real time may differ by a factor of some")
+    if plan["load"] is not None and plan["load"] > plan["cores"] / 2:
+        busy = f"{plan['load']:.1f} of {plan['cores']} cores were busy before"
+        lines.append(f"other work slowed the probe down: {busy}, so that the estimate is too high for an idle machine")
     if plan["cost"] is not None:
-        lines.append(f"cost: {plan['cost']:,.2f}")
+        lines.append(f"cost: {plan['cost']:,.2f}, of one such device for that time")
     if plan["to_train"]:
         names = ", ".join(plan["to_train"])
-        lines.append(f"to be trained first, and not tried therefore: {names}; robench train does it")
+        lines.append(
+            f"to be trained first, and not tried, so that no time or cost is known: {names}; robench train, with the "
+            "same options, does it"
+        )
     return lines
 
 

@@ -118,8 +118,9 @@ def _title(summary: RunSummary) -> str:
 def _warnings(summary: RunSummary) -> Iterator[str]:
     if summary.complete:
         return
-    ending = f"failed cells: {len(summary.failures)}, see below" if summary.failures else "the same command resumes"
-    yield f"INCOMPLETE: {count_outcomes(summary):,} of {summary.planned:,} outcomes; {ending}"
+    ending = f"failed cells: {len(summary.failures)}, see below; " if summary.failures else ""
+    done = f"{count_outcomes(summary):,} of {summary.planned:,} outcomes"
+    yield f"INCOMPLETE: {done}; {ending}the same command {'tries them again' if ending else 'resumes'}"
 
 
 def _rows(summary: RunSummary) -> Iterator[tuple[Cell, ...]]:

@@ -55,7 +55,7 @@ def evaluate(
         progress.warn(warning)
     keep_freed_memory()
     evaluation = _Evaluation(request, catalog, progress)
-    with engage(request, evaluation.bench.device, environ) as staff:
+    with engage(request, evaluation.bench.device, environ, progress.warn) as staff:
         evaluation.prepare()
         staff.brief(evaluation.bench, [prepared for _, prepared in evaluation.prepared if prepared is not None])
         return _fill(evaluation, command, staff)
@@ -90,6 +90,8 @@ def _fill(evaluation: _Evaluation, command: str, staff: Staff) -> RunSummary:
             raise
         if request.shard is not None:
             store.set_status(run.id, "interrupted")
+            if not filling.outcomes:
+                progress.warn(f"part {request.shard} is empty: {run.images:,} images do not make so many parts")
             progress.note(f"part {request.shard} is stored. {_AFTER_PARTS}")
         else:
             store.set_status(run.id, "complete" if complete else "failed")

@@ -96,6 +96,7 @@ class Filling:
         self._view = View(progress)
         self._lost: list[Cell] = []
         self._failed: dict[str, str] = {}
+        self._told: set[str] = set()
         self._tracer = Tracer(bench.device, bench.request.trace)
         self.examples = FirstExamples()
         self._savings = Savings(store, environment, self._tracer.watch)
@@ -139,6 +140,11 @@ class Filling:
         return not self._failed
 
     @property
+    def outcomes(self) -> int:
+        """How many outcomes there are to be."""
+        return sum(len(sweep.cells) * len(self._positions(sweep)) for sweep in self._sweeps)
+
+    @property
     def sweeps(self) -> Sequence[Sweep]:
         """The sweeps as they were filled in the end: an ensemble may have gone on without one of its attacks."""
         return self._sweeps
@@ -148,7 +154,9 @@ class Filling:
         if not self._executor.in_process:
             counts = [self._count(sweep, self._missing(sweep)) for sweep in self._sweeps]
             done, total = (sum(count) for count in zip(*counts, strict=True))
-            self._view = WholeView(self._progress, "all attacks", done, total)
+            workers = self._executor.workers
+            text = f"all attacks, {workers} {'worker' if workers == 1 else 'workers'}"
+            self._view = WholeView(self._progress, text, done, total)
         with self._view:
             yield
 
@@ -262,8 +270,10 @@ class Filling:
             self._view.break_off()
         for cell in entry.sweep.cells:
             self._fail(cell.key, reason)
-        if entry.sweep.prepared is not None:
-            self._progress.warn(f"{title(entry.sweep)} on {entry.sweep.defense} failed: {reason}")
+        text = f"{title(entry.sweep)} on {entry.sweep.defense} failed: {reason}"
+        if entry.sweep.prepared is not None and text not in self._told:
+            self._told.add(text)
+            self._progress.warn(text)
 
     def _fail(self, key: str, reason: str) -> None:
         self._failed[key] = reason

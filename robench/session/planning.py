@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from contextlib import nullcontext
@@ -71,6 +72,8 @@ class Estimate:
         sweeps: In the order of the run.
         memory: Most bytes that this process, or the GPU it uses, has held until the end of the probe; None without one.
         to_train: Defenses whose weights are not in the cache, so that nothing could be tried.
+        load: Cores of this machine that were busy before the probe, on average over a minute; None without one.
+        cores: That this process may use.
     """
 
     device: str
@@ -78,6 +81,8 @@ class Estimate:
     sweeps: tuple[SweepEstimate, ...]
     memory: int | None
     to_train: tuple[str, ...]
+    load: float | None
+    cores: int
 
     @property
     def cells(self) -> int:
@@ -118,10 +123,12 @@ class _Planning:
         self._bench, self._progress, self._probes = bench, progress, probe
         self._layout = Layout(bench, progress.note)
         self._batch_size = cache(self._find_batch_size)
+        self._new = _is_new(bench.request.db)
 
     def estimate(self) -> Estimate:
         request, device = self._bench.request, self._bench.device
-        store = nullcontext(None) if _is_new(request.db) else ResultStore.open(request.db, create=False)
+        load = os.getloadavg()[0]
+        store = nullcontext(None) if self._new else ResultStore.open(request.db, create=False)
         found, to_train = [], []
         with store as opened:
             for offer in self._bench.defenses:
@@ -142,14 +149,20 @@ class _Planning:
             sweeps=tuple(found),
             memory=_peak_memory(device) if self._probes else None,
             to_train=tuple(to_train),
+            load=load if self._probes else None,
+            cores=len(os.sched_getaffinity(0)),
         )
 
     def _prepare(self, offer: Offer) -> tuple[Prepared | None, str, Plan | None]:
         """Return a defense if it can be had without training, else why not, and what names its cells meanwhile."""
+        unnamed = self._layout.plan_for(UNAVAILABLE)
         try:
+            if self._new and not self._probes:  # nothing to look up, nothing to try: a threshold would be for nothing
+                self._bench.workshop.build(offer, self._layout.classifier)
+                return None, "", unnamed
             return self._layout.prepare(offer), "", None
         except MissingWeightsError:
-            return None, _UNTRAINED, self._layout.plan_for(UNAVAILABLE)
+            return None, _UNTRAINED, unnamed
         except RobenchError:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 (third-party code may raise anything)

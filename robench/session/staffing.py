@@ -19,12 +19,11 @@ from robench.session.supplies import pack
 from robench.session.worker import Blueprint, plain, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from robench.config.request import RunRequest
     from robench.engine.prepare import Prepared
-    from robench.executors.pool import Crew
     from robench.session.tasks import Task, TaskResult
     from robench.session.workbench import Workbench
 
@@ -36,7 +35,7 @@ class Staff:
     """The workers of a run, or nobody: then the process itself does the work. A context manager.
 
     Args:
-        crew: The workers; None for nobody.
+        executor: Hands out work to workers; None for nobody.
         request: Of the run.
         environ: The environment of the session.
         device: What a worker calls the device that it sees.
@@ -44,9 +43,14 @@ class Staff:
     """
 
     def __init__(
-        self, crew: Crew | None, request: RunRequest, environ: Mapping[str, str], device: str, threads: int
+        self,
+        executor: Pool[Task, TaskResult] | None,
+        request: RunRequest,
+        environ: Mapping[str, str],
+        device: str,
+        threads: int,
     ) -> None:
-        self.executor: Pool[Task, TaskResult] | None = None if crew is None else Pool(crew)
+        self.executor = executor
         self._request, self._environ = request, environ
         self._device, self._threads = device, threads
         self._stack = ExitStack()
@@ -84,13 +88,14 @@ class Staff:
         self._stack.__exit__(kind, error, trace)
 
 
-def engage(request: RunRequest, device: torch.device, environ: Mapping[str, str]) -> Staff:
+def engage(request: RunRequest, device: torch.device, environ: Mapping[str, str], warn: Callable[[str], None]) -> Staff:
     """Choose who does the work of a run.
 
     Args:
         request: Of the run.
         device: That it is for.
         environ: The environment of the session.
+        warn: Told of workers that die.
 
     Raises:
         UsageError: If more GPUs are asked for than this machine has; a cluster is asked when the staff is entered.
@@ -105,11 +110,11 @@ def engage(request: RunRequest, device: torch.device, environ: Mapping[str, str]
         cores = max(gpus, len(_shares(request.workers)))
         crew = RayCrew(request.ray_address, request.workers, gpu=gpus > 0, here=(cores, gpus))
         threads = 1 if request.ray_address is not None else max(1, torch.get_num_threads() // cores)
-        return Staff(crew, request, environ, device.type, threads)
+        return Staff(Pool(crew, warn), request, environ, device.type, threads)
     places = _gpus(request.workers) if device.type == "cuda" else _shares(request.workers)
     threads = max(1, torch.get_num_threads() // len(places))
     spawned = SpawnedCrew([{"OMP_NUM_THREADS": str(threads), **place} for place in places])
-    return Staff(spawned, request, environ, device.type, threads)
+    return Staff(Pool(spawned, warn), request, environ, device.type, threads)
 
 
 def _gpus(wanted: int | None) -> list[dict[str, str]]:

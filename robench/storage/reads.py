@@ -76,15 +76,17 @@ def cell_counts(
 ) -> tuple[CellCounts, ...]:
     """Count the outcomes at positions below ``images`` for every cell of a run in that role, in their order."""
     wanted = and_(RUN_CELLS.c.run_id == run_id, RUN_CELLS.c.role == role)
+    ours = OUTCOMES.c.position < images
     # Grouped by nothing but the cell: the group is compared at every outcome.
     counted = (
         select(
             RUN_CELLS.c.cell_id,
-            *(func.count().filter(OUTCOMES.c.outcome == o.value).label(o.value) for o in Outcome),
-            func.coalesce(func.sum(_share(OUTCOMES.c.draws_wrong)), 0.0).label("fooled"),
-            func.coalesce(func.sum(_share(OUTCOMES.c.draws_rejected)), 0.0).label("rejected_share"),
+            func.count(OUTCOMES.c.cell_id).label("stored"),
+            *(func.count().filter(ours, OUTCOMES.c.outcome == o.value).label(o.value) for o in Outcome),
+            func.coalesce(func.sum(_share(OUTCOMES.c.draws_wrong)).filter(ours), 0.0).label("fooled"),
+            func.coalesce(func.sum(_share(OUTCOMES.c.draws_rejected)).filter(ours), 0.0).label("rejected_share"),
         )
-        .outerjoin(OUTCOMES, and_(OUTCOMES.c.cell_id == RUN_CELLS.c.cell_id, OUTCOMES.c.position < images))
+        .outerjoin(OUTCOMES, OUTCOMES.c.cell_id == RUN_CELLS.c.cell_id)
         .where(wanted)
         .group_by(RUN_CELLS.c.cell_id)
         .subquery()
@@ -119,7 +121,11 @@ def _share(draws: ColumnElement[int]) -> ColumnElement[Any]:
 
 def _cell_counts(row: dict[str, Any]) -> CellCounts:
     cell = Cell(**{column.name: row.pop(column.name) for column in columns(CELLS, Cell)})
-    return CellCounts(cell=cell, n=sum(row[outcome.value] for outcome in Outcome), **row)
+    stored, seconds, queries = (row.pop(name) for name in ("stored", "seconds", "queries"))
+    n = sum(row[outcome.value] for outcome in Outcome)
+    if n < stored:  # other runs have asked for more images
+        seconds, queries = seconds * n / stored, (2 * queries * n + stored) // (2 * stored)
+    return CellCounts(cell=cell, n=n, seconds=seconds, queries=queries, **row)
 
 
 def image_outcomes(connection: Connection, run_id: str, cell_key: str, images: int) -> tuple[ImageOutcome, ...]:

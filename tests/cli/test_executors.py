@@ -125,3 +125,18 @@ def test_a_worker_too_many_for_the_machine_is_refused_at_once(program: Program) 
     assert result.returncode == 2
     assert "--workers: --executor local has none" in result.stderr
     assert not (program.folder / "robench.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--executor", "processes", "--workers", "1000"), "--workers 1000: this machine has"),
+        (("--executor", "ray", "--workers", "1000"), "--workers 1000: this machine has"),
+        (("--executor", "ray", "--ray-address", "foo"), "--ray-address: 'foo' is neither auto nor HOST:PORT"),
+    ],
+)
+def test_what_nobody_can_carry_out_is_refused_at_once(program: Program, flags: tuple[str, ...], message: str) -> None:
+    result = program(*program.toy_run, *flags)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert list(program.folder.iterdir()) == []

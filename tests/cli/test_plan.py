@@ -44,3 +44,17 @@ def test_a_part_says_how_to_go_on(program: Program) -> None:
     result = program(*program.toy_run, "--shard", "1/2", "--batch-size", "8")
     assert result.returncode == 0, result.stderr
     assert "part 1/2 is stored. Join all parts with robench db merge" in result.stderr
+
+
+def test_a_part_without_images_says_so(program: Program) -> None:
+    result = program(*program.toy_run, "--shard", "1/50")
+    assert result.returncode == 0, result.stderr
+    assert "part 1/50 is empty: 40 images do not make so many parts" in result.stderr
+
+
+def test_a_dry_run_that_can_look_nothing_up_fixes_no_thresholds(program: Program) -> None:
+    assert program("train", *program.toy_run[1:9], "--device", "cpu").returncode == 0
+    result = program(*program.toy_run, "--dry-run")
+    assert "240 outcomes to do" in result.stdout
+    assert "to be trained" not in result.stdout
+    assert "calibrate" not in result.stderr

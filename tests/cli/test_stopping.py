@@ -90,3 +90,59 @@ def test_a_download_that_hangs_stops(program: Program) -> None:
         err = stopped_within(process, signal.SIGINT, 5)
         held[0].close()
     assert "To go on: robench run --dataset cifar10" in err
+
+
+TOGETHER = """
+import os, signal, time
+from robench.cli import main
+def stopped_twice():
+    both = (signal.SIGINT, signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, both)
+    for number in both:
+        os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+    time.sleep(60)
+main.app = stopped_twice
+main.main()
+"""
+
+DEAF = """
+import time
+from robench.cli import main
+def deaf():
+    print("deaf", flush=True)
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            print("heard", flush=True)
+main.app = deaf
+main.main()
+"""
+
+
+def started(program: Program, script: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        env=program.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_signals_that_come_together_are_one(program: Program) -> None:
+    _, err = (process := started(program, TOGETHER)).communicate(timeout=60)
+    assert process.returncode == 130
+    assert "To go on: robench" in err
+    assert "Error" not in err
+
+
+def test_a_later_signal_ends_the_process_at_once(program: Program) -> None:
+    process = started(program, DEAF)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "deaf\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "heard\n"
+    time.sleep(1.2)
+    stopped_within(process, signal.SIGTERM, 1)

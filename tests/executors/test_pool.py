@@ -67,8 +67,10 @@ class PlayedCrew:
         self.closed = True
 
 
-def carry_out(crew: PlayedCrew, tasks: Iterator[int]) -> list[Finished[int, str]]:
-    pool: Pool[int, str] = Pool(crew)
+def carry_out(
+    crew: PlayedCrew, tasks: Iterator[int], warn: Callable[[str], None] = lambda text: None
+) -> list[Finished[int, str]]:
+    pool: Pool[int, str] = Pool(crew, warn)
     with pool:
         return list(pool.run(tasks))
 
@@ -87,6 +89,18 @@ def test_nobody_is_hired_for_nothing() -> None:
     crew = PlayedCrew(lambda task, tried: "done")
     assert carry_out(crew, iter(())) == []
     assert crew.hired == 0
+
+
+def test_no_more_workers_are_hired_than_there_are_tasks() -> None:
+    crew = PlayedCrew(lambda task, tried: "done", places=[100])
+    assert len(carry_out(crew, iter(range(3)))) == 3
+    assert crew.hired == 3
+
+
+def test_each_death_is_told() -> None:
+    told: list[str] = []
+    carry_out(PlayedCrew(lambda task, tried: None if task == 1 and not tried else "done"), iter(range(3)), told.append)
+    assert told == ["a worker died by SIGKILL; another one gets its task"]
 
 
 def test_a_task_of_a_worker_that_died_is_tried_again_and_told_how_often() -> None:

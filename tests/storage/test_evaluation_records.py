@@ -55,12 +55,12 @@ def test_members_are_counted_apart_and_in_order(store: ResultStore, make: Make) 
     store.add_run(run, cells, members)
     store.add_shard(cells[0].key, make.shard([0, 1]))
     store.add_shard(members[1].key, make.shard([1], Outcome.WRONG))
-    store.add_shard(members[1].key, make.shard([25], Outcome.WRONG))  # beyond the run's images, but work all the same
+    store.add_shard(members[1].key, make.shard([25], Outcome.WRONG))  # beyond the run's images: another's work
     store.fail_cell(run.id, members[0].key, "no gradient")
     assert store.counts(run.id) == (make.counts(cells[0], correct=2, shards=1), make.counts(cells[1]))
     assert store.member_counts(run.id) == (
         make.counts(members[0], failure="no gradient"),
-        make.counts(members[1], wrong=1, shards=2),
+        make.counts(members[1], wrong=1, shards=1),
     )
     assert store.outcomes(run.id, members[1].key) == (make.outcome(1, Outcome.WRONG),)
 
@@ -183,3 +183,14 @@ def test_findings_and_cards_of_a_run_that_is_not_there_are_refused(store: Result
     ):
         with pytest.raises(StoreError, match="holds no run f00"):
             ask()
+
+
+def test_a_run_is_charged_for_its_own_images_only(store: ResultStore, make: Make) -> None:
+    small, large, cell = make.run(images=2), replace(make.run(images=6), id="large"), make.cell()
+    for run in (small, large):
+        store.add_run(run, [cell])
+    store.add_shard(cell.key, replace(make.shard([0, 1]), queries=20, seconds=1.0))
+    assert [(c.queries, c.seconds) for c in store.counts(small.id)] == [(20, 1.0)]
+    store.add_shard(cell.key, replace(make.shard([2, 3, 4, 5]), queries=70, seconds=2.0))
+    assert [(c.queries, c.seconds) for c in store.counts(small.id)] == [(30, 1.0)]
+    assert [(c.queries, c.seconds, c.n) for c in store.counts(large.id)] == [(90, 3.0, 6)]

@@ -112,7 +112,7 @@ def robench_attacks() -> Iterable[AttackSpec[Any]]:
         ),
         AttackSpec(
             name="apgd-t",
-            summary="the same towards 9 wrong classes, on a ratio of logit differences, 100 steps each",
+            summary="gradient ascent as apgd towards 9 wrong classes, on a ratio of logit differences, 100 steps each",
             source="Croce & Hein (2020), Reliable evaluation, section 4.1, through torchattacks",
             knowledge="naive",
             parameters=TargetedParameters,

@@ -16,7 +16,8 @@ def merge(
 ) -> None:
     """Take the runs of other stores into the one of --db, each all or nothing; what is there already is skipped."""
     from robench.session.upkeep import merge as merge_stores
+    from robench.storage.location import Location
 
     session = open_session()
-    for number, receipt in enumerate(merge_stores(session.paths(db=db).db, others), 1):
-        sys.stdout.write(f"store {number} of {len(others)}: {describe(receipt)}\n")
+    for other, receipt in zip(others, merge_stores(session.paths(db=db).db, others), strict=True):
+        sys.stdout.write(f"{Location.parse(other)}: {describe(receipt)}\n")
