@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import ToyLab
+    from tests.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +35,20 @@ def test_processes_find_the_same_outcomes_bit_for_bit(lab: ToyLab) -> None:
     assert together.complete
     assert stored(lab, together) == stored(lab, alone, "alone.db")
     assert report(together) == report(alone)
+
+
+@pytest.mark.postgres
+def test_eight_workers_fill_a_store_on_a_server(lab: ToyLab, postgres: PostgresServer) -> None:
+    """Eight where there are cores enough for them; four a core are allowed."""
+    changes: dict[str, Any] = {"attacks": ("fgsm", "pgd"), "batch_size": 4}
+    alone = lab.run(**changes, db=str(lab.folder / "alone.db"))
+    url = postgres.new_database()
+    workers = min(8, 4 * len(os.sched_getaffinity(0)))
+    together = lab.run(**changes, db=url, executor="processes", workers=workers)
+    assert together.complete
+    assert report(together) == report(alone)
+    with ResultStore.open(url, create=False) as store:
+        assert store.verify().faults == ()
 
 
 def test_kept_examples_are_the_same(lab: ToyLab) -> None:
