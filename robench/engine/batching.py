@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING
 
@@ -11,10 +10,9 @@ from torch.nn import functional
 
 from robench.api import PluginError
 from robench.engine.ascent import GradientAscent
-from robench.engine.files import replacing
 from robench.engine.precision import searching_precision
+from robench.engine.remembered import Remembered
 from robench.engine.seeding import ImageStreams
-from robench.errors import RobenchError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +37,7 @@ class BatchSizes:
     """
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self._known = Remembered(file)
 
     def find(self, search: Deployed, key: str, images: Tensor, labels: Tensor) -> int:
         """Return the batch size beyond which an image hardly gets cheaper.
@@ -50,28 +48,11 @@ class BatchSizes:
             images: Some images, shape (N, C, H, W), float32, in [0, 1], on the device.
             labels: Shape (N,), int64.
         """
-        known = self._read()
-        if key not in known:
-            known[key] = _try_out(search, images, labels)
-            self._write(known)
-        return known[key]
-
-    def _read(self) -> dict[str, int]:
-        try:
-            known = json.loads(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        if not isinstance(known, dict):
-            return {}
-        return {key: size for key, size in known.items() if isinstance(size, int) and size > 0}
-
-    def _write(self, known: dict[str, int]) -> None:
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(self._file) as path:
-                path.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
-        except (OSError, RobenchError):
-            return  # a cache that is read-only costs a second each time
+        size = self._known.get(key)
+        if not isinstance(size, int) or size < 1:
+            size = _try_out(search, images, labels)
+            self._known.put(key, size)
+        return size
 
 
 def _try_out(search: Deployed, images: Tensor, labels: Tensor) -> int:

@@ -6,18 +6,20 @@ import dataclasses
 import math
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
 
+from robench import __version__
 from robench.api import FitContext, ModelContext, PluginError, UsageError
 from robench.engine.calibration import RULES, exceedance, rank_threshold
 from robench.engine.classifiers import check_classifier
 from robench.engine.deploy import Deployed, freeze
-from robench.engine.digests import module_digest
+from robench.engine.digests import module_digest, settings_digest
 from robench.engine.memory import halving, in_portions
 from robench.engine.precision import judging_precision
+from robench.engine.remembered import Remembered
 from robench.engine.search import search_form
 from robench.engine.seeding import ImageStreams, isolated_default_generator
 from robench.errors import RobenchError, blaming, describe_exception
@@ -157,6 +159,7 @@ class Workshop:
         self.device = device
         self.progress = progress
         self._classifier_code = ""
+        self._thresholds = Remembered(cache.root / "thresholds.json")
 
     def train_classifier(self, offer: Offer, *, retrain: bool = False) -> TrainedNetwork | GivenClassifier:
         """Obtain the classifier, frozen. One that comes trained is tried out before anything is built on it.
@@ -240,7 +243,7 @@ class Workshop:
             differentiable=spec.differentiable,
         )
         threshold = self._fit(spec, module)
-        fixed = self._fix(spec, deployed, threshold) if known is None else known
+        fixed = self._fix(offer, deployed, threshold) if known is None else known
         if module_digest(module) != fixed.digest:
             message = f"defense {spec.name} has other weights here than where the run was planned"
             raise RobenchError(message, "delete them here, or share one cache of weights: ROBENCH_CACHE")
@@ -254,21 +257,35 @@ class Workshop:
             validation_images=fixed.validation_images,
         )
 
-    def _fix(self, spec: DefenseSpec[Any], deployed: Deployed, threshold: float | None) -> Fixed:
-        """Fix the threshold, unless the fit has done so."""
-        rule, rate, count = None, None, 0
-        if spec.rejecting:
-            rule = "own" if threshold is not None else self.settings.calibration
+    def _fix(self, offer: Offer, deployed: Deployed, threshold: float | None) -> Fixed:
+        """Fix the threshold, unless the fit has done so.
+
+        It is fixed once for all commands that share a cache: other threads or processors add up in another order, and a
+        threshold that differs in its last digit makes other cells.
+        """
+        digest = module_digest(deployed.module)
+        if not offer.spec.rejecting:
+            return Fixed(digest=digest, threshold=threshold, rule=None, false_positive_rate=None, validation_images=0)
+        rule = "own" if threshold is not None else self.settings.calibration
+        asked = {
+            "defense": [offer.spec.name, digest, offer.described],
+            "classifier": module_digest(deployed.classifier),
+            "validation": self.splits.validation.digest,
+            "rule": [rule, threshold, self.settings.false_positive_rate],
+            "settings": [self.settings.profile, self.settings.seed, self.device.type, __version__],
+        }
+        found = _Calibrated.read(self._thresholds.get(key := settings_digest(asked)))
+        if found is None:
             scores = self._scores(deployed)
-            if threshold is None:
-                threshold = RULES[rule](scores, self.settings.false_positive_rate)
-            rate, count = exceedance(scores, threshold), len(scores)
+            limit = RULES[rule](scores, self.settings.false_positive_rate) if threshold is None else threshold
+            found = _Calibrated(float(limit), exceedance(scores, limit), len(scores))
+            self._thresholds.put(key, found)
         return Fixed(
-            digest=module_digest(deployed.module),
-            threshold=threshold,
+            digest=digest,
+            threshold=found.threshold if threshold is None else threshold,
             rule=rule,
-            false_positive_rate=rate,
-            validation_images=count,
+            false_positive_rate=found.rate,
+            validation_images=found.images,
         )
 
     def context(self, offer: Offer, classifier: nn.Module | None = None) -> ModelContext[Any]:
@@ -359,6 +376,20 @@ class Workshop:
             message = f"defense {deployed.name} is declared rejecting but gave no finite score"
             raise PluginError(message, "return a finite score for every image, or declare rejecting=False")
         return score.cpu()
+
+
+class _Calibrated(NamedTuple):
+    threshold: float
+    rate: float
+    images: int
+
+    @classmethod
+    def read(cls, value: object) -> _Calibrated | None:
+        """Return what was remembered, unless it is something else."""
+        if not isinstance(value, list) or [type(item) for item in value] != [float, float, int]:
+            return None
+        found = cls(*value)
+        return found if math.isfinite(found.threshold) and 0 <= found.rate <= 1 and found.images > 0 else None
 
 
 class _Batches:

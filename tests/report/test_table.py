@@ -158,7 +158,9 @@ def test_run_without_any_outcome_is_a_table_of_gaps(make_summary: SummaryFactory
 
     assert texts(grid) == [["clean", "failed"]]
     assert "failed: clean on magnet: no weights" in grid.notes
-    assert grid.warnings == ("INCOMPLETE: 0 of 500 outcomes; failed cells: 1, see below; the same command tries them again",)
+    assert grid.warnings == (
+        "INCOMPLETE: 0 of 500 outcomes; failed cells: 1, see below; the same command tries them again",
+    )
 
 
 def test_failures_of_one_cause_are_one_line_without_control_characters(make_summary: SummaryFactory) -> None:

@@ -59,7 +59,7 @@ def test_parts_are_cut_alike_whatever_batch_size_a_machine_finds(lab: ToyLab, mo
     positions = []
     for size in (7, 50):
         monkeypatch.setattr("robench.engine.batching._try_out", lambda *_, size=size: size)
-        monkeypatch.setattr("robench.engine.batching.BatchSizes._read", lambda _: {})
+        monkeypatch.setattr("robench.engine.remembered.Remembered._read", lambda _: {})
         db = f"machine-{size}.db"
         summary = lab.run(attacks=("fgsm",), shard="1/4", db=str(lab.folder / db))
         positions.append({key: [item.position for item in own] for key, own in stored(lab, summary, db).items()})
