@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -13,6 +13,28 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _PAPER_GRID = tuple(round(0.05 + 0.01 * step, 2) for step in range(21))
+
+
+class Calibrated(NamedTuple):
+    """What validation images say of a threshold.
+
+    Attributes:
+        threshold: Scores above it are rejected.
+        rate: Share of the images whose scores are.
+        images: Their number.
+    """
+
+    threshold: float
+    rate: float
+    images: int
+
+    @classmethod
+    def read(cls, value: object) -> Calibrated | None:
+        """Return what was written as JSON, unless it is something else."""
+        if not isinstance(value, list) or [type(item) for item in value] != [float, float, int]:
+            return None
+        found = cls(*value)
+        return found if math.isfinite(found.threshold) and 0 <= found.rate <= 1 and found.images > 0 else None
 
 
 def rank_threshold(scores: Tensor, rate: float) -> float:

@@ -6,14 +6,14 @@ import dataclasses
 import math
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from robench import __version__
 from robench.api import FitContext, ModelContext, PluginError, UsageError
-from robench.engine.calibration import RULES, exceedance, rank_threshold
+from robench.engine.calibration import RULES, Calibrated, exceedance, rank_threshold
 from robench.engine.classifiers import check_classifier
 from robench.engine.deploy import Deployed, freeze
 from robench.engine.digests import module_digest, settings_digest
@@ -274,11 +274,11 @@ class Workshop:
             "rule": [rule, threshold, self.settings.false_positive_rate],
             "settings": [self.settings.profile, self.settings.seed, self.device.type, __version__],
         }
-        found = _Calibrated.read(self._thresholds.get(key := settings_digest(asked)))
+        found = Calibrated.read(self._thresholds.get(key := settings_digest(asked)))
         if found is None:
             scores = self._scores(deployed)
             limit = RULES[rule](scores, self.settings.false_positive_rate) if threshold is None else threshold
-            found = _Calibrated(float(limit), exceedance(scores, limit), len(scores))
+            found = Calibrated(float(limit), exceedance(scores, limit), len(scores))
             self._thresholds.put(key, found)
         return Fixed(
             digest=digest,
@@ -376,20 +376,6 @@ class Workshop:
             message = f"defense {deployed.name} is declared rejecting but gave no finite score"
             raise PluginError(message, "return a finite score for every image, or declare rejecting=False")
         return score.cpu()
-
-
-class _Calibrated(NamedTuple):
-    threshold: float
-    rate: float
-    images: int
-
-    @classmethod
-    def read(cls, value: object) -> _Calibrated | None:
-        """Return what was remembered, unless it is something else."""
-        if not isinstance(value, list) or [type(item) for item in value] != [float, float, int]:
-            return None
-        found = cls(*value)
-        return found if math.isfinite(found.threshold) and 0 <= found.rate <= 1 and found.images > 0 else None
 
 
 class _Batches:
