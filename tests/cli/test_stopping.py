@@ -110,9 +110,9 @@ DEAF = """
 import time
 from robench.cli import main
 def deaf():
-    print("deaf", flush=True)
     while True:
         try:
+            print("deaf", flush=True)
             time.sleep(60)
         except BaseException:
             print("heard", flush=True)
