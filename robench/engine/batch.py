@@ -8,8 +8,9 @@ import torch
 
 from robench.api import AttackContext, Budget, References, SweepContext
 from robench.engine.ascent import GradientAscent
-from robench.engine.balls import within
+from robench.engine.balls import BALLS, within
 from robench.engine.deploy import BoundTarget, Memo
+from robench.engine.foresight import boundary_distances
 from robench.engine.judge import check_admissible, judge
 from robench.engine.precision import judging_precision, searching_precision
 from robench.engine.seeding import ImageStreams, SelectedStreams, SharedDraws
@@ -73,6 +74,23 @@ class Batch:
         # A plugin may have switched gradients off for good; the next one must not pay for it.
         with torch.enable_grad(), self._watch.measure("search"):
             return forms[assault.form](prepared, assault, radius)
+
+    def distances(self, prepared: Prepared) -> Tensor:
+        """Return how far the boundary of a deterministic defense seems to be, see ``boundary_distances``."""
+        search, found = prepared.search, []
+        with (
+            torch.enable_grad(),
+            self._watch.measure("search"),
+            searching_precision(self._device, search.precision),
+        ):
+            target = BoundTarget(search, self._streams("distance", "", self.indices))
+            for part, labels in zip(
+                torch.split(self.images, self._rows), torch.split(self.labels, self._rows), strict=True
+            ):
+                found.append(
+                    boundary_distances(lambda images: target.verdict(images).logits, part, labels, BALLS[self._norm])
+                )
+        return torch.cat(found)
 
     def _sweep(self, prepared: Prepared, assault: Assault, radius: Tensor) -> Tensor:
         def confirm(images: Tensor, owners: Tensor, stage: int, step: int) -> Tensor:

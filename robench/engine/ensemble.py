@@ -11,6 +11,7 @@ import torch
 
 from robench.api import PluginError
 from robench.api.records import Outcome
+from robench.engine.foresight import LOOKS, beliefs, middle
 from robench.engine.work import CellWork
 from robench.errors import RobenchError, describe_exception
 
@@ -72,7 +73,12 @@ class _Attempt:
 class _Image:
     """What is known of one image.
 
+    Args:
+        places: Length of the list of epsilons.
+        goal: What the attacks are after.
+
     Attributes:
+        believed: Where the smallest win may be, see ``beliefs``.
         won: Place of the smallest epsilon at which something has won on nearly all draws; the length of the list if
             nothing has. A win on most draws counts as well in the end, but the next attack may win more.
         lost: Place of the largest epsilon below it at which the present attack has not won.
@@ -80,6 +86,7 @@ class _Image:
 
     def __init__(self, places: int, goal: Outcome) -> None:
         self.won, self.lost = places, _CLEAN
+        self.believed = [1.0] * (places + 1)
         self._goal = goal
         self._attempts: dict[int, _Attempt] = {}
 
@@ -90,8 +97,15 @@ class _Image:
 
     @property
     def next(self) -> int:
-        """The place to try next."""
-        return (self.won + self.lost) // 2
+        """The place to try next: it halves what is believed."""
+        first = self.lost + 1
+        return first + middle(self.believed[first : self.won + 1])
+
+    def face(self, *, doubting: bool) -> None:
+        """Get ready for another attack, of which doubt believes by half only that it does better at all."""
+        self.lost = _CLEAN
+        if doubting and self.open:
+            self.believed[self.won] = sum(self.believed[: self.won])
 
     def learn(self, place: int, attempt: _Attempt) -> None:
         """Take note of what came of an attack, or of the image itself."""
@@ -144,6 +158,8 @@ def find_worst_case(
 
     Balls nest: what fools an image within a small ball lies within every larger one. So the epsilons of a list are
     halved again and again instead of tried one by one, and an attack only tries to do better than those before it.
+    Where a defense lets it be seen how far its boundary is, halves are halves of what is believed, see
+    ``engine/foresight.py``: this decides how long the search takes, not what counts as a win.
     Should an attack win at some epsilon and lose at a larger one, the smallest win may be missed; what is found is an
     upper bound of robustness, as always.
 
@@ -165,11 +181,14 @@ def find_worst_case(
     clean = runner.attack(prepared, None, positions, [("0",)] * len(positions))
     for image, (outcome,), (example,) in zip(images, clean.outcomes, clean.examples, strict=True):
         image.learn(_CLEAN, _Attempt(outcome=outcome, example=example))
+    upright = {position: image for position, image in zip(positions, images, strict=True) if image.open}
+    extra = _foresee(runner, prepared, assaults[0], upright, epsilons)
     works: dict[str, dict[str, CellWork]] = {}
-    for assault in assaults:
+    for turn, assault in enumerate(assaults):
         own = works.setdefault(assault.name, {})
         for image in images:
-            image.lost = _CLEAN
+            # Of draws, a win by halves counts too, and only the whole way down shows it.
+            image.face(doubting=turn > 0 and not prepared.deployed.stochastic)
         while standing := [number for number, image in enumerate(images) if image.open]:
             # The closest image that a minimal attack finds answers for all epsilons at once.
             whole = range(len(epsilons)) if assault.form == "minimal" else None
@@ -177,7 +196,8 @@ def find_worst_case(
             texts = [tuple(epsilons[place] for place in tried) for tried in places]
             begun = time.monotonic()
             found = _attack(runner, prepared, assault, [positions[number] for number in standing], texts)
-            seconds, queries = (time.monotonic() - begun) / len(standing), found.queries / len(standing)
+            seconds, queries = (time.monotonic() - begun) / len(standing), found.queries / len(standing) + extra
+            extra = 0
             ended: Counter[str] = Counter()
             for number, tried, ends, attacked in zip(standing, places, found.outcomes, found.examples, strict=True):
                 attempts = [_Attempt(outcome=end, example=example) for end, example in zip(ends, attacked, strict=True)]
@@ -191,6 +211,24 @@ def find_worst_case(
                 own[text].queries += round(queries * count)
     outcomes, examples = _gather(runner, prepared, images, positions, epsilons, purpose=purpose)
     return WorstCase(outcomes=outcomes, examples=examples, works=works)
+
+
+def _foresee(
+    runner: Runner, prepared: Prepared, assault: Assault, standing: Mapping[int, _Image], epsilons: Sequence[str]
+) -> int:
+    """Say where images may fall, by position, if the defense lets it be seen; return the queries for each of them."""
+    deployed = prepared.deployed
+    blind = deployed.stochastic or not deployed.differentiable or deployed.threshold is not None
+    if blind or not standing or assault.goal != "wrong" or assault.form == "minimal":
+        return 0
+    try:
+        distances = runner.distances(prepared, list(standing))
+    except (PluginError, RuntimeError):
+        return 0  # the attacks that need gradients will say what is wrong with them
+    radii = [float(text) for text in epsilons]
+    for image, distance in zip(standing.values(), distances, strict=True):
+        image.believed = beliefs(distance, radii)
+    return LOOKS
 
 
 def _attack(

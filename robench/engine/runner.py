@@ -156,6 +156,16 @@ class Runner:
         parts = in_portions(judge, len(positions), self._rows, self._device)
         return tuple(outcome for part in parts for outcome in part)
 
+    def distances(self, prepared: Prepared, positions: Sequence[int]) -> list[float]:
+        """Return how far the boundary of a deterministic defense seems to be from some images, in pixel values."""
+
+        def look(part: slice, rows: int) -> list[float]:
+            found: list[float] = self._prepare(positions[part], rows).distances(prepared).tolist()
+            return found
+
+        parts = in_portions(look, len(positions), self._rows, self._device)
+        return [distance for part in parts for distance in part]
+
     def _prepare(self, positions: Sequence[int], rows: int, observe: Observe | None = None) -> Batch:
         indices = self._order[np.asarray(positions)]
         with self._watch.measure("data"):

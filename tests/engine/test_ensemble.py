@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ import torch
 from robench.api import PluginError, UsageError
 from robench.api.records import ImageOutcome, Outcome
 from robench.engine.ensemble import FINAL_DRAWS, MemberError, WorstCase, find_worst_case
+from robench.engine.foresight import LOOKS
 from robench.engine.runner import Attacked
 from robench.errors import RobenchError
 
@@ -28,8 +29,8 @@ EPSILONS = [f"0.{number:02}" for number in range(1, 31)]
 NEVER = 9.0
 
 
-def attack(name: str) -> Assault:
-    return cast("Assault", SimpleNamespace(name=name, form="minimal" if name == "closest" else "sweep"))
+def attack(name: str, goal: Goal) -> Assault:
+    return cast("Assault", SimpleNamespace(name=name, form="minimal" if name == "closest" else "sweep", goal=goal))
 
 
 def outcome(position: int, kind: Outcome, *, score: float, draws: int = 1, wrong: int | None = None) -> ImageOutcome:
@@ -50,12 +51,20 @@ class Oracle:
     """Knows from which epsilon on each attack fools each image, and remembers what it is asked.
 
     Where an attack does not win the image ends rejected. An example is a picture of its epsilon.
+
+    Attributes:
+        seen: How far the boundary seems to be from each image; by default nothing is seen.
     """
 
     def __init__(
-        self, critical: dict[str, list[float]], *, wrong: Sequence[int] = (), error: BaseException | None = None
+        self,
+        critical: dict[str, list[float]],
+        *,
+        wrong: Sequence[int] = (),
+        error: BaseException | None = None,
+        seen: Sequence[float] | None = None,
     ) -> None:
-        self.critical, self.wrong, self.error = critical, wrong, error
+        self.critical, self.wrong, self.error, self.seen = critical, wrong, error, seen
         self.asked: list[tuple[str, int, str]] = []
         self.judged: list[tuple[str, list[int], int]] = []
 
@@ -75,6 +84,12 @@ class Oracle:
         examples = torch.tensor([[float(epsilon) for epsilon in own] for own in epsilons])[..., None, None, None]
         return Attacked(outcomes=tuple(outcomes), examples=examples, queries=3 * len(positions))
 
+    def distances(self, prepared: object, positions: Sequence[int]) -> list[float]:
+        if self.seen is None:
+            message = "no gradient passes"
+            raise RuntimeError(message)
+        return [self.seen[position] for position in positions]
+
     def _outcome(self, assault: Assault | None, position: int, epsilon: str) -> ImageOutcome:
         won = position in self.wrong
         if assault is not None:
@@ -93,11 +108,20 @@ class Oracle:
         )
 
 
-def search(oracle: Oracle, *attacks: str, count: int, stochastic: bool = False, goal: Goal = "wrong") -> WorstCase:
+def search(
+    oracle: Oracle,
+    *attacks: str,
+    count: int,
+    stochastic: bool = False,
+    differentiable: bool = True,
+    threshold: float | None = None,
+    goal: Goal = "wrong",
+) -> WorstCase:
+    deployed = SimpleNamespace(stochastic=stochastic, differentiable=differentiable, threshold=threshold)
     return find_worst_case(
         cast("Runner", oracle),
-        cast("Prepared", SimpleNamespace(deployed=SimpleNamespace(stochastic=stochastic))),
-        [attack(name) for name in attacks],
+        cast("Prepared", SimpleNamespace(deployed=deployed)),
+        [attack(name, goal) for name in attacks],
         range(count),
         EPSILONS,
         purpose="adaptive",
@@ -140,6 +164,62 @@ def test_the_best_of_several_attacks_counts_and_the_later_ones_only_try_to_do_be
     search(alone, "fgsm", count=3)
     search(alone, "pgd", count=3)
     assert len(together.asked) < len(alone.asked)
+
+
+CRITICAL = [0.005, 0.045, 0.105, 0.155, 0.2, 0.295, NEVER]
+
+
+def lost(found: WorstCase, image: int) -> list[bool]:
+    return [found.outcomes[epsilon][image].outcome is Outcome.WRONG for epsilon in EPSILONS]
+
+
+def test_where_the_boundary_is_seen_it_is_found_sooner() -> None:
+    seen = Oracle({"pgd": CRITICAL}, seen=[1.1 * edge for edge in CRITICAL])
+    found = search(seen, "pgd", count=len(CRITICAL))
+    for image, edge in enumerate(CRITICAL):
+        assert lost(found, image) == [float(epsilon) >= edge for epsilon in EPSILONS]
+    blind = Oracle({"pgd": CRITICAL})
+    search(blind, "pgd", count=len(CRITICAL))
+    assert len(seen.asked) < 0.65 * len(blind.asked)
+    told = sum(work.queries for work in found.works["pgd"].values())
+    assert told == 3 * len(seen.asked) + LOOKS * len(CRITICAL)
+
+
+@pytest.mark.parametrize("factor", [0.01, 0.3, 3.0, 100.0])
+def test_who_sees_wrongly_finds_the_same_a_little_later(factor: float) -> None:
+    misled = Oracle({"pgd": CRITICAL}, seen=[factor * edge for edge in CRITICAL])
+    found = search(misled, "pgd", count=len(CRITICAL))
+    for image, edge in enumerate(CRITICAL):
+        assert lost(found, image) == [float(epsilon) >= edge for epsilon in EPSILONS]
+        assert sum(asked == image for _, asked, _ in misled.asked) <= 9
+
+
+@pytest.mark.parametrize(
+    "form", [{"stochastic": True}, {"differentiable": False}, {"threshold": 0.1}, {"goal": "rejected"}]
+)
+def test_what_says_nothing_of_wins_is_not_looked_at(form: dict[str, Any]) -> None:
+    plain, seeing = (Oracle({"pgd": CRITICAL}, seen=seen) for seen in (None, [0.01] * len(CRITICAL)))
+    for oracle in (plain, seeing):
+        search(oracle, "pgd", count=len(CRITICAL), **form)
+    assert seeing.asked == plain.asked
+
+
+def test_a_later_attack_is_first_asked_whether_it_does_better_at_all() -> None:
+    oracle = Oracle({"cheap": [0.2, 0.2, NEVER], "dear": [0.2, 0.11, NEVER]})
+    found = search(oracle, "cheap", "dear", count=3)
+    asked = {
+        image: [epsilon for name, own, epsilon in oracle.asked if (name, own) == ("dear", image)] for image in range(3)
+    }
+    assert asked[0] == ["0.19"]
+    assert asked[1][0] == "0.19"
+    assert asked[2] == ["0.30"]
+    assert lost(found, 1) == [float(epsilon) >= 0.11 for epsilon in EPSILONS]
+
+
+def test_of_a_stochastic_defense_later_attacks_go_all_the_way_down() -> None:
+    oracle = Oracle({"cheap": [0.2], "dear": [0.2]})
+    search(oracle, "cheap", "dear", count=1, stochastic=True)
+    assert len([name for name, _, _ in oracle.asked if name == "dear"]) > 3
 
 
 def test_attacks_run_one_after_the_other_and_only_on_images_that_still_stand() -> None:
