@@ -12,13 +12,11 @@ BEGIN, END = "<!-- measured: {} -->", "<!-- end of {} -->"
 RATIOS = {
     "pgd_foolbox_ratio": ("PGD on puvae-detect (architecture C), against Foolbox on the plain module", 15, 15),
     "pgd_foolbox_ratio_float32": ("the same, searching in float32", 7, None),
-    "pgd_foolbox_trainable_ratio": (
-        "the same, against Foolbox on a module whose parameters require gradients",
-        None,
-        None,
-    ),
     "pgd_torchattacks_ratio": ("against torchattacks", 12, 12),
     "pgd_art_ratio": ("against ART", 12, 12),
+    "pgd_foolbox_trainable_ratio": ("against Foolbox, parameters not frozen, as after training", None, None),
+    "pgd_torchattacks_trainable_ratio": ("against torchattacks, parameters not frozen", None, None),
+    "pgd_art_trainable_ratio": ("against ART, parameters not frozen", None, None),
     "fgsm_sweep_ratio": ("FGSM at 30 epsilons, judged in float32, against Foolbox", 12, 20),
     "worst_case_sweep_ratio": ("worst case per image over 30 epsilons of PGD, no defense, against Foolbox", 25, 25),
     "peak_share": ("share of the convolution's peak, counted on what must be computed", 0.5, 0.3),
