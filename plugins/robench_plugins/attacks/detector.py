@@ -189,7 +189,7 @@ def robench_attacks() -> Iterable[
         ),
         AttackSpec(
             name="orthogonal-pgd",
-            summary="the same, each step without its part along the other gradient",
+            summary="selective steps, each without its part along the other gradient",
             source="Bryniarski et al. (2022), section 4.2",
             knowledge="adaptive",
             parameters=SteppedParameters,
