@@ -1,9 +1,9 @@
 """How much of PuVAE's robustness to the paper's attacks is the confidence of its classifier.
 
 ``python -m tests.results.confidence`` takes the PuVAE of the profile ``fast`` and lets BIM and PGD attack it with its
-own classifier, with the same one whose logits are multiplied, and with the one of the profile ``paper``, which trains for
-64 epochs at a constant rate. None of this changes what PuVAE reconstructs, and a factor changes no answer. Trains what
-is missing.
+own classifier, with the same one whose logits are multiplied, and with the one of the profile ``paper``, which trains
+for 64 epochs at a constant rate. None of this changes what PuVAE reconstructs, and a factor changes no answer. Trains
+what is missing.
 """
 
 from __future__ import annotations
