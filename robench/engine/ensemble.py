@@ -102,7 +102,7 @@ class _Image:
         return first + middle(self.believed[first : self.won + 1])
 
     def face(self, *, doubting: bool) -> None:
-        """Get ready for another attack, of which doubt believes by half only that it does better at all."""
+        """Get ready for an attack, of which doubt believes by half only that it does better than those before."""
         self.lost = _CLEAN
         if doubting and self.open:
             self.believed[self.won] = sum(self.believed[: self.won])
@@ -184,11 +184,12 @@ def find_worst_case(
     upright = {position: image for position, image in zip(positions, images, strict=True) if image.open}
     extra = _foresee(runner, prepared, assaults[0], upright, epsilons)
     works: dict[str, dict[str, CellWork]] = {}
-    for turn, assault in enumerate(assaults):
+    # Of draws, a win by halves counts too, and only the whole way down shows it.
+    doubting = len(assaults) > 1 and not prepared.deployed.stochastic
+    for assault in assaults:
         own = works.setdefault(assault.name, {})
         for image in images:
-            # Of draws, a win by halves counts too, and only the whole way down shows it.
-            image.face(doubting=turn > 0 and not prepared.deployed.stochastic)
+            image.face(doubting=doubting)
         while standing := [number for number, image in enumerate(images) if image.open]:
             # The closest image that a minimal attack finds answers for all epsilons at once.
             whole = range(len(epsilons)) if assault.form == "minimal" else None

@@ -204,12 +204,13 @@ def test_what_says_nothing_of_wins_is_not_looked_at(form: dict[str, Any]) -> Non
     assert seeing.asked == plain.asked
 
 
-def test_a_later_attack_is_first_asked_whether_it_does_better_at_all() -> None:
+def test_each_of_several_attacks_is_first_asked_whether_it_does_better_at_all() -> None:
     oracle = Oracle({"cheap": [0.2, 0.2, NEVER], "dear": [0.2, 0.11, NEVER]})
     found = search(oracle, "cheap", "dear", count=3)
     asked = {
         image: [epsilon for name, own, epsilon in oracle.asked if (name, own) == ("dear", image)] for image in range(3)
     }
+    assert {epsilon for name, _, epsilon in oracle.asked[:3]} == {"0.30"}
     assert asked[0] == ["0.19"]
     assert asked[1][0] == "0.19"
     assert asked[2] == ["0.30"]
