@@ -29,6 +29,8 @@ from robench.engine.runner import Runner, default_batch_size
 from robench.engine.seeding import ImageStreams, image_order
 from robench.session import Session
 from robench.session.workbench import Workbench
+from robench_plugins.attacks._gradient_torch import unmasked_cross_entropy
+from robench_plugins.attacks._losses_torch import margin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,21 +51,14 @@ class Louder(nn.Module):
         return cast("Tensor", self.classifier(images)) * self.factor
 
 
-def cross_entropy(target: Target, images: Tensor, labels: Tensor) -> Tensor:
-    """What the paper's attacks raise, shape (M,)."""
-    return functional.cross_entropy(target.verdict(images).logits, labels, reduction="none")
-
-
 def exact_cross_entropy(target: Target, images: Tensor, labels: Tensor) -> Tensor:
-    """The same, in float64, in which one minus a probability does not become zero."""
+    """What the paper's attacks raise, shape (M,), in float64: one minus a probability does not become zero."""
     return functional.cross_entropy(target.verdict(images).logits.double(), labels, reduction="none")
 
 
-def margin(target: Target, images: Tensor, labels: Tensor) -> Tensor:
-    """The largest other logit less that of the label, shape (M,): multiplying logits does not change its direction."""
-    logits = target.verdict(images).logits
-    own = logits.gather(1, labels[:, None])[:, 0]
-    return logits.scatter(1, labels[:, None], -torch.inf).amax(1) - own
+def raised_margin(target: Target, images: Tensor, labels: Tensor) -> Tensor:
+    """The margin, shape (M,): multiplying logits does not change its direction."""
+    return margin(target.verdict(images).logits, labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +72,14 @@ class Trial:
 
 
 TRIALS = (
-    Trial(profile="fast", factor=1, loss="cross-entropy", objective=cross_entropy),
-    Trial(profile="fast", factor=2, loss="cross-entropy", objective=cross_entropy),
-    Trial(profile="fast", factor=3, loss="cross-entropy", objective=cross_entropy),
+    Trial(profile="fast", factor=1, loss="cross-entropy", objective=unmasked_cross_entropy),
+    Trial(profile="fast", factor=2, loss="cross-entropy", objective=unmasked_cross_entropy),
+    Trial(profile="fast", factor=3, loss="cross-entropy", objective=unmasked_cross_entropy),
     Trial(profile="fast", factor=3, loss="cross-entropy in float64", objective=exact_cross_entropy),
-    Trial(profile="fast", factor=3, loss="margin", objective=margin),
-    Trial(profile="paper", factor=1, loss="cross-entropy", objective=cross_entropy),
+    Trial(profile="fast", factor=3, loss="margin", objective=raised_margin),
+    Trial(profile="paper", factor=1, loss="cross-entropy", objective=unmasked_cross_entropy),
     Trial(profile="paper", factor=1, loss="cross-entropy in float64", objective=exact_cross_entropy),
-    Trial(profile="paper", factor=1, loss="margin", objective=margin),
+    Trial(profile="paper", factor=1, loss="margin", objective=raised_margin),
 )
 
 
