@@ -1,9 +1,10 @@
-"""How much of PuVAE's robustness to the paper's attacks is the confidence of its classifier.
+"""How much of the robustness to the paper's attacks is the confidence of the classifier.
 
-``python -m tests.results.confidence`` takes the PuVAE of the profile ``fast`` and lets BIM and PGD attack it with its
-own classifier, with the same one whose logits are multiplied, and with the one of the profile ``paper``, which trains
-for 64 epochs at a constant rate. None of this changes what PuVAE reconstructs, and a factor changes no answer. Trains
-what is missing.
+``python -m tests.results.confidence`` takes the PuVAE of the profile ``fast`` and attacks it as the paper does: with
+its own classifier, with the same one whose logits are multiplied, and with the one of the profile ``paper``, which
+trains for 64 epochs at a constant rate. None of this changes what PuVAE reconstructs, and a factor changes no answer.
+Trains what is missing. ``--dataset fashion-mnist --defense none --profiles fast --factors 1,2,4,6`` attacks the bare
+classifier.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from robench_plugins.defenses._puvae_torch import Purifier
 
 
+_ATTACKS = ("fgsm", "bim", "pgd")
+
+
 class Louder(nn.Module):
     """A classifier whose logits are multiplied: the same answers, more or less sure of themselves."""
 
@@ -71,26 +75,35 @@ class Trial:
     objective: Callable[[Target, Tensor, Tensor], Tensor]
 
 
-TRIALS = (
-    Trial(profile="fast", factor=1, loss="cross-entropy", objective=unmasked_cross_entropy),
-    Trial(profile="fast", factor=2, loss="cross-entropy", objective=unmasked_cross_entropy),
-    Trial(profile="fast", factor=3, loss="cross-entropy", objective=unmasked_cross_entropy),
-    Trial(profile="fast", factor=3, loss="cross-entropy in float64", objective=exact_cross_entropy),
-    Trial(profile="fast", factor=3, loss="margin", objective=raised_margin),
-    Trial(profile="paper", factor=1, loss="cross-entropy", objective=unmasked_cross_entropy),
-    Trial(profile="paper", factor=1, loss="cross-entropy in float64", objective=exact_cross_entropy),
-    Trial(profile="paper", factor=1, loss="margin", objective=raised_margin),
-)
+def trials(profiles: list[str], factors: list[float]) -> list[Trial]:
+    """Return the lines of the table: louder and louder, then losses that loudness does not, or hardly, mask."""
+    found = []
+    for profile in profiles:
+        own = factors if profile == "fast" else [1.0]
+        found += [
+            Trial(profile=profile, factor=factor, loss="cross-entropy", objective=unmasked_cross_entropy)
+            for factor in own
+        ]
+        found += [
+            Trial(profile=profile, factor=own[-1], loss="cross-entropy in float64", objective=exact_cross_entropy),
+            Trial(profile=profile, factor=own[-1], loss="margin", objective=raised_margin),
+        ]
+    return found
 
 
 def main() -> None:
     """Print the table as Markdown."""
     parser = argparse.ArgumentParser(prog="python -m tests.results.confidence", description=__doc__)
+    parser.add_argument("--dataset", choices=("mnist", "fashion-mnist"), default="mnist")
+    parser.add_argument("--defense", choices=("puvae", "none"), default="puvae")
+    parser.add_argument("--profiles", default="fast,paper", help="of the classifier; fast comes first")
+    parser.add_argument("--factors", default="1,2,3", help="of the logits of the classifier of the profile fast")
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--epsilon", default="0.3")
     parser.add_argument("--data-dir", type=Path)
     options = parser.parse_args()
-    benches = {profile: _workbench(profile, options.data_dir) for profile in ("fast", "paper")}
+    profiles = options.profiles.split(",")
+    benches = {profile: _workbench(options, profile) for profile in profiles}
     classifiers = {
         profile: bench.workshop.train_classifier(bench.classifier).module for profile, bench in benches.items()
     }
@@ -98,12 +111,14 @@ def main() -> None:
     runner = Runner(
         bench.splits.test, bench.references, seed=0, device=bench.device, rows=default_batch_size(bench.device)
     )
-    sys.stdout.write("| classifier | logits | loss | margin | clean | BIM | PGD |\n|---|---|---|---|---|---|---|\n")
-    for trial in TRIALS:
+    sys.stdout.write(
+        "| classifier | logits | loss | margin | clean | FGSM | BIM | PGD |\n|---|---|---|---|---|---|---|---|\n"
+    )
+    for trial in trials(profiles, [float(text) for text in options.factors.split(",")]):
         prepared = _prepare(bench, classifiers, trial)
         clean = runner.attack(prepared, None, range(options.images), [("0",)] * options.images)
         shares = [_share([one for (one,) in clean.outcomes])]
-        for name in ("bim", "pgd"):
+        for name in _ATTACKS:
             assault = _assault(bench, name, trial)
             ended = runner.attack(prepared, assault, range(options.images), [(options.epsilon,)] * options.images)
             shares.append(_share([one for (one,) in ended.outcomes]))
@@ -112,33 +127,35 @@ def main() -> None:
         sys.stdout.flush()
 
 
-def _workbench(profile: str, data_dir: Path | None) -> Workbench:
+def _workbench(options: argparse.Namespace, profile: str) -> Workbench:
     progress = TerminalProgress(sys.stderr)
     session = Session(environ=os.environ, cwd=Path.cwd(), config=None, progress=progress)
     overrides = Overrides(
-        dataset="mnist",
-        defenses=("puvae",),
-        attacks=("bim", "pgd"),
+        dataset=options.dataset,
+        classifier="paper-a",
+        defenses=(options.defense,),
+        attacks=_ATTACKS,
         profile=profile,
         search_precision="float32",
-        data_dir=data_dir,
+        data_dir=options.data_dir,
     )
     return Workbench(session.resolve(overrides), session.catalog, progress)
 
 
 def _prepare(bench: Workbench, classifiers: dict[str, nn.Module], trial: Trial) -> Prepared:
-    (offer,) = (offer for offer in bench.defenses if offer.spec.name == "puvae")
-    purifier = cast("Purifier", bench.workshop.build(offer, classifiers["fast"]))
+    (offer,) = bench.defenses
     classifier = Louder(classifiers[trial.profile], trial.factor).eval()
-    purifier.classifier = classifier
+    module = bench.workshop.build(offer, classifiers["fast"] if offer.spec.selecting else classifier)
+    if offer.spec.selecting:  # PuVAE as it was trained, with another classifier behind it
+        cast("Purifier", module).classifier = classifier
     deployed = Deployed(
-        name=f"puvae {trial}",
-        module=purifier,
+        name=f"{offer.spec.name} {trial}",
+        module=module,
         classifier=classifier,
         classes=10,
         threshold=None,
-        stochastic=True,
-        selecting=True,
+        stochastic=offer.spec.stochastic,
+        selecting=offer.spec.selecting,
     )
     return Prepared(
         deployed=deployed,
@@ -157,8 +174,8 @@ def _assault(bench: Workbench, name: str, trial: Trial) -> Assault:
     def sweep(context: SweepContext[Any]) -> Tensor:
         return context.ascend(
             trial.objective,
-            steps=offer.parameters.steps,
-            relative_step=offer.parameters.relative_step,
+            steps=getattr(offer.parameters, "steps", 1),
+            relative_step=getattr(offer.parameters, "relative_step", 1.0),
             random_start=name == "pgd",
         )
 
@@ -170,7 +187,7 @@ def _share(outcomes: list[Any]) -> float:
 
 
 def _sureness(bench: Workbench, prepared: Prepared, images: int) -> float:
-    """Return the median of the largest logit less the next one, on clean images after purification."""
+    """Return the median of the largest logit less the next one, on clean images, after purification if there is any."""
     picked = image_order(0, len(bench.splits.test))[:images]
     streams = ImageStreams(picked.tolist(), bench.device, "confidence", 0)
     with torch.no_grad():
