@@ -76,7 +76,7 @@ class Trial:
 
 
 def trials(profiles: list[str], factors: list[float]) -> list[Trial]:
-    """Return the lines of the table: louder and louder, then losses that loudness does not, or hardly, mask."""
+    """Return the lines of the table: louder and louder, then the loudest under other losses."""
     found = []
     for profile in profiles:
         own = factors if profile == "fast" else [1.0]
@@ -96,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.results.confidence", description=__doc__)
     parser.add_argument("--dataset", choices=("mnist", "fashion-mnist"), default="mnist")
     parser.add_argument("--defense", choices=("puvae", "none"), default="puvae")
-    parser.add_argument("--profiles", default="fast,paper", help="of the classifier; fast comes first")
+    parser.add_argument("--profiles", choices=("fast", "fast,paper"), default="fast,paper", help="of the classifier")
     parser.add_argument("--factors", default="1,2,3", help="of the logits of the classifier of the profile fast")
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--epsilon", default="0.3")
