@@ -93,7 +93,9 @@ class DefenseSpec(Generic[P]):
         stochastic: Whether the same image may get another answer.
         selecting: Whether it takes the best of one candidate per class and shows them to attacks. The module then has a
             method ``candidates`` with the arguments of ``forward``, which returns ``Candidates``; its verdict is the
-            candidate of least error, which is the score if it rejects.
+            candidate of least error, which is the score if it rejects. If it can work out one candidate for less than
+            all, it may have a method ``candidate`` as well, with the classes wanted, shape (N,), int64, as a further
+            argument: it returns what ``take`` of its ``candidates`` would, and makes the same draws.
         differentiable: Whether gradients pass from its answers to the images, at most of them. An attack that takes
             gradients says little of a defense through which none pass.
     """

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from robench.api import PluginError
 from robench.engine.balls import BALLS
-from robench.engine.deploy import BoundTarget, Memo
+from robench.engine.deploy import BoundTarget, Choices, Memo
 from robench.engine.seeding import SharedDraws
 from robench.engine.trial import BatchTrial
 
@@ -32,6 +32,9 @@ _MOST = 0.5
 
 _STEPS_BETWEEN_DRAWS = 5
 """The same for a stochastic defense, which is asked on several draws at each look."""
+
+STEPS_BETWEEN_CHOICES = 3
+"""How often a selecting defense is asked for its choice where it may be kept: what is chosen changes seldom."""
 
 
 class GradientAscent:
@@ -79,6 +82,7 @@ class GradientAscent:
         self._target = BoundTarget(deployed, self._draws, labels, goal, self.memo)
         self._images, self._labels, self._epsilons = images, labels, epsilons
         self._rows, self._keep, self._observe = rows, keep, observe
+        self._keeps_choices = deployed.keeps
 
     def __call__(
         self,
@@ -171,25 +175,32 @@ class GradientAscent:
         """
         owners = self.trial.owners(rows.slots)
         self._draws.renew()
+        if step % STEPS_BETWEEN_CHOICES == 0:
+            rows.choices = None
         if not shared:
-            gradient, values, hits = self._ask(climb, rows.images, owners, rows.slots)
+            found = self._ask(climb, rows.images, owners, rows.slots, rows.choices)
         else:
             each, place = torch.arange(len(self._images), device=owners.device), owners
             if len(owners) < self._epsilons.numel():  # who is left is asked only then: it waits for the device
                 each, place = torch.unique(owners, return_inverse=True)
-            parts = self._ask(climb, self._images[each], each, each)
-            gradient, values, hits = (part[place] for part in parts)
+            found = self._ask(climb, self._images[each], each, each, None).of(place)
+        rows.choices = found.choices
         if self._observe is not None:
-            self._observe(step, rows.slots, values, hits)
-        return gradient, hits
+            self._observe(step, rows.slots, found.values, found.hits)
+        return found.gradients, found.hits
 
-    def _ask(self, climb: _Climb, images: Tensor, owners: Tensor, slots: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        found: list[tuple[Tensor, Tensor, Tensor]] = []
-        for part, owned, numbers in zip(
-            *(torch.split(item, self._rows) for item in (images, owners, slots)), strict=True
+    def _ask(self, climb: _Climb, images: Tensor, owners: Tensor, slots: Tensor, kept: Tensor | None) -> _Found:
+        parts: list[_Found] = []
+        keeps = self._keeps_choices and climb.samples == 1  # an average over draws is one over choices, too
+        for number, (part, owned, numbers) in enumerate(
+            zip(*(torch.split(item, self._rows) for item in (images, owners, slots)), strict=True)
         ):
             self._draws.again()
-            target, labels = self._target.select(owned), self._labels[owned]
+            choices = None
+            if keeps:
+                first = number * self._rows
+                choices = Choices(kept=None if kept is None else kept[first : first + len(part)])
+            target, labels = self._target.select(owned, choices), self._labels[owned]
             gradient, values = torch.zeros_like(part), torch.zeros(len(part), device=part.device)
             seen = torch.zeros(len(part), device=part.device)
             for _ in range(climb.samples):
@@ -202,9 +213,36 @@ class GradientAscent:
                         target.verdict(part)
                     hits = self.memo.take()
                 seen += 0 if hits is None else hits
-            found.append((gradient, values / climb.samples, 2 * seen > climb.samples))
-        gradients, values, hits = (torch.cat(parts) for parts in zip(*found, strict=True))
-        return gradients, values, hits
+            made = None if choices is None else choices.made
+            parts.append(_Found(gradient, values / climb.samples, 2 * seen > climb.samples, made))
+        made_of_all = [one.choices for one in parts if one.choices is not None]
+        return _Found(
+            gradients=torch.cat([one.gradients for one in parts]),
+            values=torch.cat([one.values for one in parts]),
+            hits=torch.cat([one.hits for one in parts]),
+            choices=torch.cat(made_of_all) if len(made_of_all) == len(parts) else None,
+        )
+
+
+class _Found(NamedTuple):
+    """What was found at some rows: where to go, (M, C, H, W); the rest of shape (M,).
+
+    Attributes:
+        gradients: Where to go.
+        values: The objective, zero where it is no number.
+        hits: Which rows the search form takes for won.
+        choices: What was chosen, if choices are kept.
+    """
+
+    gradients: Tensor
+    values: Tensor
+    hits: Tensor
+    choices: Tensor | None
+
+    def of(self, rows: Tensor) -> _Found:
+        """Return the same of some rows, in any order, each as often as wanted."""
+        choices = None if self.choices is None else self.choices[rows]
+        return _Found(self.gradients[rows], self.values[rows], self.hits[rows], choices)
 
 
 class _Climb:
@@ -250,12 +288,14 @@ class _Rows:
     Attributes:
         images: Present iterates, shape (M, C, H, W).
         slots: Which slot each belongs to, shape (M,).
+        choices: What a selecting defense has chosen for each, (M,), to keep to; None to have it choose.
     """
 
     def __init__(self, ball: Ball, originals: Tensor, slots: Tensor, radius: Tensor, sizes: list[float]) -> None:
         self.images, self.slots = originals.clone(), slots
         self._ball, self._originals, self._sizes = ball, originals, sizes
         self._epsilon, self._radius = radius, _per_pixel(radius)
+        self.choices: Tensor | None = None
         self._winners: Tensor | None = None
         self._noticed = torch.zeros(len(slots), dtype=torch.bool, device=slots.device)
 
@@ -285,7 +325,7 @@ class _Rows:
         self._noticed = torch.zeros_like(self._noticed)
         (left,) = (~trial.won[self.slots]).nonzero(as_tuple=True)
         if len(left) < len(self.slots):
-            for name in ("images", "slots", "_originals", "_epsilon", "_radius", "_noticed", "_winners"):
+            for name in ("images", "slots", "_originals", "_epsilon", "_radius", "_noticed", "_winners", "choices"):
                 values = getattr(self, name)
                 setattr(self, name, None if values is None else values[left])
         return left

@@ -85,10 +85,56 @@ class Deployed:
 
         def take(choice: Tensor) -> Candidate:
             with computing(self.precision, images.device):
-                taken = answer.take(choice)
-            return Candidate(images=taken.images.float(), logits=taken.logits.float(), error=taken.error.float())
+                return _widened(answer.take(choice))
 
         return Candidates(errors=answer.errors.detach().float(), take=take)
+
+    def candidate(self, images: Tensor, random: ImageRandom, choice: Tensor) -> Candidate:
+        """Ask a selecting defense for the candidates of these classes only, shape (N,), int64, see ``keeps``.
+
+        Raises:
+            PluginError: If the answer has another form than declared, or the images were written to.
+        """
+        ask = self.module.candidate
+        with self.reading(images), computing(self.precision, images.device):
+            answer: object = ask(images, random, choice) if self.stochastic else ask(images, choice)  # type: ignore[operator]
+        if not isinstance(answer, Candidate):
+            message = f"defense {self.name}: its candidate is {type(answer).__name__}"
+            raise PluginError(message, "return robench.api.Candidate, see DefenseSpec.selecting")
+        return _widened(answer)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether a search may keep to a candidate for some steps, see ``choose``.
+
+        Not where every answer can be compared with a library's: in float32, without random draws.
+        """
+        comparable = self.precision == "float32" and not self.stochastic
+        return self.selecting and not comparable and hasattr(self.module, "candidate")
+
+    def choose(self, images: Tensor, random: ImageRandom, choice: Tensor | None) -> tuple[Verdict, Tensor]:
+        """Ask a selecting defense, but for these candidates, shape (N,), int64, without a look at the others.
+
+        Args:
+            images: Shape (N, C, H, W), float32, in [0, 1].
+            random: Streams of the images.
+            choice: None to look at all candidates.
+
+        Returns:
+            The answer and the choice, which is that of the defense if there was a look.
+
+        Raises:
+            PluginError: If the answer has another form than declared, or the images were written to.
+        """
+        if choice is None:
+            found = self.candidates(images, random)
+            choice = found.errors.argmin(1)
+            taken = found.take(choice)
+        else:
+            taken = self.candidate(images, random, choice)
+        verdict = Verdict(logits=taken.logits, score=None if self.threshold is None else taken.error)
+        self._check(verdict, len(images))
+        return verdict, choice
 
     @contextmanager
     def reading(self, images: Tensor) -> Iterator[None]:
@@ -147,6 +193,10 @@ class Deployed:
             raise PluginError(message, f"expected ({count},)")
 
 
+def _widened(candidate: Candidate) -> Candidate:
+    return Candidate(images=candidate.images.float(), logits=candidate.logits.float(), error=candidate.error.float())
+
+
 class Memo:
     """What a search has seen of the defense's answers to the rows at hand.
 
@@ -169,6 +219,19 @@ class Memo:
         return hits
 
 
+@dataclass(kw_only=True)
+class Choices:
+    """What a selecting defense has chosen for the rows at hand.
+
+    Attributes:
+        kept: Shape (N,), int64: what to keep to; None to have the defense choose.
+        made: What the last answer was chosen as; None if nobody asked.
+    """
+
+    kept: Tensor | None = None
+    made: Tensor | None = None
+
+
 class BoundTarget:
     """A deployed defense with the random streams of one batch; see ``robench.api.Target``.
 
@@ -178,6 +241,7 @@ class BoundTarget:
         labels: True classes of the rows, shape (N,), int64, if wins are to be noticed.
         goal: What a win is.
         memo: Where they are noted.
+        choices: What ``verdict`` keeps to and reports, if the choice is to be kept.
     """
 
     def __init__(
@@ -187,12 +251,15 @@ class BoundTarget:
         labels: Tensor | None = None,
         goal: Goal = "wrong",
         memo: Memo | None = None,
+        *,
+        choices: Choices | None = None,
     ) -> None:
         self._deployed = deployed
         self._random = random
         self._labels = labels
         self._goal: Goal = goal
         self._memo = memo or Memo()
+        self._choices = choices
         self._head = Head(self)
         self._classifier = Bare(deployed)
 
@@ -228,7 +295,10 @@ class BoundTarget:
 
     def verdict(self, images: Tensor) -> Verdict:
         """Ask the defense itself."""
-        verdict = self._deployed.verdict(images, self._random)
+        if self._choices is None:
+            verdict = self._deployed.verdict(images, self._random)
+        else:
+            verdict, self._choices.made = self._deployed.choose(images, self._random, self._choices.kept)
         self._note(verdict.logits, verdict.score)
         return verdict
 
@@ -249,10 +319,11 @@ class BoundTarget:
         """Return the same defense with every random draw at its mean."""
         return BoundTarget(self._deployed, CalmStreams(self._random), self._labels, self._goal, self._memo)
 
-    def select(self, rows: Tensor) -> BoundTarget:
-        """Return the same defense for some images of the batch."""
+    def select(self, rows: Tensor, choices: Choices | None = None) -> BoundTarget:
+        """Return the same defense for some images of the batch, which keeps to choices if there are any."""
         labels = None if self._labels is None else self._labels[rows]
-        return BoundTarget(self._deployed, SelectedStreams(self._random, rows), labels, self._goal, self._memo)
+        random = SelectedStreams(self._random, rows)
+        return BoundTarget(self._deployed, random, labels, self._goal, self._memo, choices=choices)
 
     @torch.no_grad()
     def _note(

@@ -104,7 +104,7 @@ def _measure(bench: Bench) -> dict[str, Any]:
     arguments = bench.arguments
     found = bench.task("probe")
     bench.common["threshold"] = found["threshold"]
-    operations = bench.task("work")["operations"]
+    operations = bench.task("work", steps=arguments.steps)["operations"]
     images, steps = arguments.images, arguments.steps
     pgd = {"defense": "puvae-detect", "attack": "pgd", "images": images, "steps": steps, "epsilons": [EPSILON]}
     fast, (by_foolbox, by_torchattacks, by_art) = bench.beside(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from robench.api.records import Outcome
-from robench.engine.ascent import GradientAscent
-from robench.engine.deploy import BoundTarget
+from robench.engine.ascent import STEPS_BETWEEN_CHOICES, GradientAscent
+from robench.engine.deploy import BoundTarget, Choices
 from robench.engine.ensemble import find_worst_case
 from robench.engine.progress import Silent
 from robench.engine.runner import Runner
@@ -56,14 +57,26 @@ def probe(bench: Bench, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def work(bench: Bench, settings: dict[str, Any]) -> dict[str, Any]:
-    """Count the operations of one gradient on the real defense, per image; a multiply-add counts as two."""
-    deployed = bench.prepare("puvae-detect", settings["threshold"]).deployed
+    """Count the operations of a step on the real defense, per image; a multiply-add counts as two.
+
+    What a search leaves out by keeping to a choice is not counted: the mean of steps with and without a look.
+    """
+    prepared = bench.prepare("puvae-detect", settings["threshold"])
     images, labels = bench.images(10)
-    target = BoundTarget(deployed, ImageStreams(range(10), bench.device, "count"))
-    counter = FlopCounterMode(display=False)
-    with counter:
-        _cross_entropy(target, images.requires_grad_(True), labels).sum().backward()  # type: ignore[no-untyped-call]
-    return {"operations": counter.get_total_flops() / 10}
+    choices, each = Choices(), torch.arange(10, device=bench.device)
+    target = BoundTarget(prepared.deployed, ImageStreams(range(10), bench.device, "count")).select(each, choices)
+
+    def count() -> float:
+        with FlopCounterMode(display=False) as counter:
+            _cross_entropy(target, images.requires_grad_(True), labels).sum().backward()  # type: ignore[no-untyped-call]
+        operations: int = counter.get_total_flops()
+        return operations / 10
+
+    looking = count()
+    choices.kept = choices.made
+    keeping = count() if prepared.search.keeps else looking
+    looks = math.ceil(settings["steps"] / STEPS_BETWEEN_CHOICES) / settings["steps"]
+    return {"operations": looks * looking + (1 - looks) * keeping, "looking": looking, "keeping": keeping}
 
 
 def _cross_entropy(target: Any, images: Tensor, labels: Tensor) -> Tensor:

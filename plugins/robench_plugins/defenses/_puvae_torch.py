@@ -155,29 +155,39 @@ class Purifier(nn.Module):
 
     def candidates(self, images: Tensor, random: ImageRandom) -> Candidates:
         """Reconstruct images, shape (N, C, H, W), float32, in [0, 1], as every class; a fresh latent draw for each."""
-        noise = random.normal(self.vae.classes, self.vae.latent_size) * self.latent_noise
-        image_part = self.vae.image_part(images)
+        noise, image_part = self._noise(random), self.vae.image_part(images)
         with torch.no_grad():
             reconstructions, errors = self._decode_all(images, image_part, noise)
         each = torch.arange(len(images), device=images.device)
 
         def take(choice: Tensor) -> Candidate:
-            if not image_part.requires_grad:
-                purified, error = reconstructions[each, choice], errors[each, choice]
-            else:
-                one_hot = functional.one_hot(choice, self.vae.classes)
-                joint = image_part + self.vae.class_part()[choice]
-                purified = self.vae.reconstruct(joint, one_hot, noise[each, choice])[0].sigmoid()
-                error = reconstruction_error(images, purified, self.error)
-            return Candidate(images=purified, logits=self.classifier(purified), error=error)
+            if image_part.requires_grad:
+                return self._decode(images, image_part, noise, choice)
+            purified = reconstructions[each, choice]
+            return Candidate(images=purified, logits=self.classifier(purified), error=errors[each, choice])
 
         return Candidates(errors=errors, take=take)
+
+    def candidate(self, images: Tensor, random: ImageRandom, choice: Tensor) -> Candidate:
+        """Reconstruct as these classes only, shape (N,), int64, with the draws that ``candidates`` gives them."""
+        return self._decode(images, self.vae.image_part(images), self._noise(random), choice)
 
     def forward(self, images: Tensor, random: ImageRandom) -> Verdict:
         """Purify and classify images, shape (N, C, H, W), float32, in [0, 1]."""
         found = self.candidates(images, random)
         winner = found.take(found.errors.argmin(dim=1))
         return Verdict(logits=winner.logits, score=winner.error if self.detect else None)
+
+    def _noise(self, random: ImageRandom) -> Tensor:
+        """Draw what every candidate's latents are moved by, shape (N, K, Z)."""
+        return random.normal(self.vae.classes, self.vae.latent_size) * self.latent_noise
+
+    def _decode(self, images: Tensor, image_part: Tensor, noise: Tensor, choice: Tensor) -> Candidate:
+        joint, one_hot = image_part + self.vae.class_part()[choice], functional.one_hot(choice, self.vae.classes)
+        own = noise[torch.arange(len(images), device=images.device), choice]
+        purified = self.vae.reconstruct(joint, one_hot, own)[0].sigmoid()
+        error = reconstruction_error(images, purified, self.error)
+        return Candidate(images=purified, logits=self.classifier(purified), error=error)
 
     def _decode_all(self, images: Tensor, image_part: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return the reconstruction as every class, shape (N, K, C, H, W), and its error, shape (N, K)."""

@@ -147,6 +147,22 @@ def selects_as_declared(bench: DefenseBench) -> None:
     if verdict.score is not None and _differs(winner.error, verdict.score, rows):
         message = "the error of the chosen candidate is not the score of the verdict"
         raise PluginError(message, "let the score be the error of the candidate that is chosen")
+    if hasattr(deployed.module, "candidate"):
+        _agrees_on_one(bench, images, rows)
+
+
+def _agrees_on_one(bench: DefenseBench, images: Tensor, rows: list[int]) -> None:
+    """Hold one candidate by itself against the same among all: of classes that are not chosen, too."""
+    import torch
+
+    deployed, choice = bench.deployed, torch.tensor(rows, device=images.device) % bench.deployed.classes
+    with torch.no_grad():
+        among_all = deployed.candidates(images, bench.streams(range(_IMAGES), "ask")).take(choice)
+        alone = deployed.candidate(images, bench.streams(range(_IMAGES), "ask"), choice)
+    for what in ("images", "logits", "error"):
+        if _differs(getattr(alone, what), getattr(among_all, what), rows):
+            message = f"candidate returns other {what} than take does of the same classes"
+            raise PluginError(message, "return the same candidate with the same draws, or leave the method out")
 
 
 def reloads(bench: DefenseBench) -> None:

@@ -194,3 +194,18 @@ def test_every_candidate_is_what_ten_passes_make_of_its_class() -> None:
         torch.testing.assert_close(candidate.error.detach(), found.errors[:, label], atol=1e-5, rtol=0)
         (gradient,) = torch.autograd.grad(candidate.error.sum(), images, retain_graph=True)
         assert bool((gradient.abs().amax((1, 2, 3)) > 0).all())  # losers have gradients, too
+
+
+def test_one_candidate_by_itself_is_that_among_all() -> None:
+    module, images = purifier("compact", "pixel", latent_noise=0.1)
+    choice = torch.tensor([4, 0, 9])
+    among_all = module.candidates(images.requires_grad_(True), ImageStreams(range(3), CPU, "test")).take(choice)
+    alone = module.candidate(images, ImageStreams(range(3), CPU, "test"), choice)
+    for one, other in (
+        (alone.images, among_all.images),
+        (alone.logits, among_all.logits),
+        (alone.error, among_all.error),
+    ):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
+    gradients = [torch.autograd.grad(found.logits.square().sum(), images)[0] for found in (alone, among_all)]
+    torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-4)

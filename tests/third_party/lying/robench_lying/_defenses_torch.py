@@ -31,12 +31,21 @@ class Lying(nn.Module):
 
 
 class Selecting(Lying):
+    shift = 1
+
     def candidates(self, images: Tensor) -> Candidates:
         logits = self.classifier(images)
 
         def take(choice: Tensor) -> Candidate:
-            return Candidate(
-                images=images, logits=logits.roll(1, dims=1), error=logits.gather(1, choice[:, None])[:, 0]
-            )
+            rolled = logits.roll(self.shift, dims=1)
+            return Candidate(images=images, logits=rolled, error=logits.gather(1, choice[:, None])[:, 0])
 
         return Candidates(errors=-logits, take=take)
+
+
+class Choosy(Selecting):
+    shift = 0
+
+    def candidate(self, images: Tensor, choice: Tensor) -> Candidate:
+        found = self.candidates(images)
+        return found.take((choice + 1) % found.errors.shape[1])

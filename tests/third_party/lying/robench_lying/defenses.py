@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 
 def build(context: ModelContext[Any], networks: Mapping[str, nn.Module], *, lie: str) -> nn.Module:
-    from robench_lying._defenses_torch import Lying, Selecting
+    from robench_lying._defenses_torch import Choosy, Lying, Selecting
 
     if lie == "builds":
         message = "a file is missing"
         raise OSError(message)
-    return (Selecting if lie == "selects-as-declared" else Lying)(context.require_classifier(), lie)
+    forms = {"selects-as-declared": Selecting, "selects-as-declared-2": Choosy}
+    return forms.get(lie, Lying)(context.require_classifier(), lie)
 
 
 def fit_nothing(context: FitContext) -> float:
@@ -42,7 +43,7 @@ def robench_defenses() -> Iterable[DefenseSpec[Any]]:
             fit={"fits-and-calibrates": fit_nothing, "fits-and-calibrates-2": fit_too_low}.get(lie),
             rejecting=lie in {"fits-and-calibrates", "fits-and-calibrates-2", "rejects-as-declared-2"},
             stochastic=lie in {"repeats-itself", "is-stochastic-as-declared"},
-            selecting=lie == "selects-as-declared",
+            selecting=lie.startswith("selects-as-declared"),
         )
         for lie in (
             "takes-its-defaults",
@@ -59,6 +60,7 @@ def robench_defenses() -> Iterable[DefenseSpec[Any]]:
             "is-stochastic-as-declared",
             "is-stochastic-as-declared-2",
             "selects-as-declared",
+            "selects-as-declared-2",
             "reloads",
             "moves-to-a-device",
             "passes-a-gradient",
