@@ -47,6 +47,7 @@ def write_page(folder: Path, dataset: str, scale: Scale, db: Path, done: list[Jo
     runs = [run for run in _runs(db, dataset) if run["complete"]]
     naive = next(run for run in runs if "adaptive" not in run["attacks"])
     adaptive = next((run for run in runs if "adaptive" in run["attacks"]), None)
+    shown = [naive] if adaptive is None else [naive, adaptive]
     title = f"# The paper's suite on {dataset}" + (f", reduced: {scale.reduced}" if scale.reduced else "")
     discussion = folder / "discussion" / f"{dataset}.md"
     parts = [
@@ -64,12 +65,11 @@ def write_page(folder: Path, dataset: str, scale: Scale, db: Path, done: list[Jo
         "## Training",
         _training(dataset, scale),
         "## Provenance",
-        _provenance(done, runs),
+        _provenance(done, shown),
     ]
     (folder / f"{dataset}.md").write_text("\n\n".join(filter(None, map(str.strip, parts))) + "\n", encoding="utf-8")
     archive = folder / f"{dataset}.zip"
     archive.unlink(missing_ok=True)
-    shown = [naive] if adaptive is None else [naive, adaptive]
     robench("db", "export", str(archive), *(word for run in shown for word in ("--run", run["run"])), "--db", str(db))
 
 
