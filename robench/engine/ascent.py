@@ -108,7 +108,9 @@ class GradientAscent:
             slots = slots[~self.trial.won[slots]]
         radius = self._epsilons.flatten()[slots]
         sizes = _schedule(relative_step, steps)
-        climb = _Climb(objective, tuple(values.flatten(0, 1) for values in given), samples)
+        # What is seen at a kept candidate is no win of the defense, and an average over draws is one over choices, too.
+        keeps_choices = self._keeps_choices and not first_win and samples == 1
+        climb = _Climb(objective, tuple(values.flatten(0, 1) for values in given), samples, keeps_choices)
         rows = _Rows(self._ball, self._images[self.trial.owners(slots)], slots, radius, sizes)
         if start is not None:
             rows.images = self.trial.project(start.detach().float().flatten(0, 1)[slots], slots)
@@ -175,7 +177,8 @@ class GradientAscent:
         """
         owners = self.trial.owners(rows.slots)
         self._draws.renew()
-        if step % STEPS_BETWEEN_CHOICES == 0:
+        looks = not climb.keeps_choices or step % STEPS_BETWEEN_CHOICES == 0
+        if looks:
             rows.choices = None
         if not shared:
             found = self._ask(climb, rows.images, owners, rows.slots, rows.choices)
@@ -185,22 +188,23 @@ class GradientAscent:
                 each, place = torch.unique(owners, return_inverse=True)
             found = self._ask(climb, self._images[each], each, each, None).of(place)
         rows.choices = found.choices
+        if looks:
+            rows.seen = found.values
         if self._observe is not None:
-            self._observe(step, rows.slots, found.values, found.hits)
+            self._observe(step, rows.slots, rows.seen, found.hits & looks)
         return found.gradients, found.hits
 
     def _ask(self, climb: _Climb, images: Tensor, owners: Tensor, slots: Tensor, kept: Tensor | None) -> _Found:
         parts: list[_Found] = []
-        keeps = self._keeps_choices and climb.samples == 1  # an average over draws is one over choices, too
         for number, (part, owned, numbers) in enumerate(
             zip(*(torch.split(item, self._rows) for item in (images, owners, slots)), strict=True)
         ):
             self._draws.again()
-            choices = None
-            if keeps:
+            target, labels, choices = self._target.select(owned), self._labels[owned], None
+            if climb.keeps_choices:
                 first = number * self._rows
-                choices = Choices(kept=None if kept is None else kept[first : first + len(part)])
-            target, labels = self._target.select(owned, choices), self._labels[owned]
+                choices = Choices(rows=len(part), kept=None if kept is None else kept[first : first + len(part)])
+                target = target.keeping(choices)
             gradient, values = torch.zeros_like(part), torch.zeros(len(part), device=part.device)
             seen = torch.zeros(len(part), device=part.device)
             for _ in range(climb.samples):
@@ -248,8 +252,10 @@ class _Found(NamedTuple):
 class _Climb:
     """The objective of a call, with what it is told of each slot."""
 
-    def __init__(self, objective: Loss | Direction, given: tuple[Tensor, ...], samples: int) -> None:
-        self._objective, self._given, self.samples = objective, given, samples
+    def __init__(
+        self, objective: Loss | Direction, given: tuple[Tensor, ...], samples: int, keeps_choices: bool
+    ) -> None:
+        self._objective, self._given, self.samples, self.keeps_choices = objective, given, samples, keeps_choices
 
     def direction(self, target: BoundTarget, images: Tensor, labels: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
         """Return where to go, shape (M, C, H, W), and the objective, shape (M,), zero where it is no number."""
@@ -288,7 +294,9 @@ class _Rows:
     Attributes:
         images: Present iterates, shape (M, C, H, W).
         slots: Which slot each belongs to, shape (M,).
-        choices: What a selecting defense has chosen for each, (M,), to keep to; None to have it choose.
+        choices: What a selecting defense has chosen for each, (M,), to keep to; None to have it choose. No row leaves
+            while choices are kept.
+        seen: The objective of the defense itself, (M,), when it was last asked for its choice.
     """
 
     def __init__(self, ball: Ball, originals: Tensor, slots: Tensor, radius: Tensor, sizes: list[float]) -> None:
@@ -296,6 +304,7 @@ class _Rows:
         self._ball, self._originals, self._sizes = ball, originals, sizes
         self._epsilon, self._radius = radius, _per_pixel(radius)
         self.choices: Tensor | None = None
+        self.seen = torch.zeros_like(radius)
         self._winners: Tensor | None = None
         self._noticed = torch.zeros(len(slots), dtype=torch.bool, device=slots.device)
 
@@ -325,7 +334,7 @@ class _Rows:
         self._noticed = torch.zeros_like(self._noticed)
         (left,) = (~trial.won[self.slots]).nonzero(as_tuple=True)
         if len(left) < len(self.slots):
-            for name in ("images", "slots", "_originals", "_epsilon", "_radius", "_noticed", "_winners", "choices"):
+            for name in ("images", "slots", "_originals", "_epsilon", "_radius", "_noticed", "_winners"):
                 values = getattr(self, name)
                 setattr(self, name, None if values is None else values[left])
         return left

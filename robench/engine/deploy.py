@@ -110,7 +110,7 @@ class Deployed:
         Not where every answer can be compared with a library's: in float32, without random draws.
         """
         comparable = self.precision == "float32" and not self.stochastic
-        return self.selecting and not comparable and hasattr(self.module, "candidate")
+        return self.selecting and not comparable and callable(getattr(type(self.module), "candidate", None))
 
     def choose(self, images: Tensor, random: ImageRandom, choice: Tensor | None) -> tuple[Verdict, Tensor]:
         """Ask a selecting defense, but for these candidates, shape (N,), int64, without a look at the others.
@@ -221,13 +221,15 @@ class Memo:
 
 @dataclass(kw_only=True)
 class Choices:
-    """What a selecting defense has chosen for the rows at hand.
+    """What a selecting defense has chosen for the rows at hand, when it is first asked about all of them.
 
     Attributes:
+        rows: How many there are, N.
         kept: Shape (N,), int64: what to keep to; None to have the defense choose.
-        made: What the last answer was chosen as; None if nobody asked.
+        made: What was chosen; None if nobody has asked.
     """
 
+    rows: int
     kept: Tensor | None = None
     made: Tensor | None = None
 
@@ -295,10 +297,11 @@ class BoundTarget:
 
     def verdict(self, images: Tensor) -> Verdict:
         """Ask the defense itself."""
-        if self._choices is None:
+        choices = self._choices
+        if choices is None or choices.made is not None or len(images) != choices.rows:
             verdict = self._deployed.verdict(images, self._random)
         else:
-            verdict, self._choices.made = self._deployed.choose(images, self._random, self._choices.kept)
+            verdict, choices.made = self._deployed.choose(images, self._random, choices.kept)
         self._note(verdict.logits, verdict.score)
         return verdict
 
@@ -319,11 +322,14 @@ class BoundTarget:
         """Return the same defense with every random draw at its mean."""
         return BoundTarget(self._deployed, CalmStreams(self._random), self._labels, self._goal, self._memo)
 
-    def select(self, rows: Tensor, choices: Choices | None = None) -> BoundTarget:
-        """Return the same defense for some images of the batch, which keeps to choices if there are any."""
+    def keeping(self, choices: Choices) -> BoundTarget:
+        """Return the same defense, whose ``verdict`` keeps to these choices and reports what was chosen."""
+        return BoundTarget(self._deployed, self._random, self._labels, self._goal, self._memo, choices=choices)
+
+    def select(self, rows: Tensor) -> BoundTarget:
+        """Return the same defense for some images of the batch."""
         labels = None if self._labels is None else self._labels[rows]
-        random = SelectedStreams(self._random, rows)
-        return BoundTarget(self._deployed, random, labels, self._goal, self._memo, choices=choices)
+        return BoundTarget(self._deployed, SelectedStreams(self._random, rows), labels, self._goal, self._memo)
 
     @torch.no_grad()
     def _note(

@@ -63,18 +63,18 @@ def work(bench: Bench, settings: dict[str, Any]) -> dict[str, Any]:
     """
     prepared = bench.prepare("puvae-detect", settings["threshold"])
     images, labels = bench.images(10)
-    choices, each = Choices(), torch.arange(10, device=bench.device)
-    target = BoundTarget(prepared.deployed, ImageStreams(range(10), bench.device, "count")).select(each, choices)
+    bound = BoundTarget(prepared.deployed, ImageStreams(range(10), bench.device, "count"))
 
-    def count() -> float:
+    def count(choices: Choices) -> float:
+        target = bound.keeping(choices)
         with FlopCounterMode(display=False) as counter:
             _cross_entropy(target, images.requires_grad_(True), labels).sum().backward()  # type: ignore[no-untyped-call]
         operations: int = counter.get_total_flops()
         return operations / 10
 
-    looking = count()
-    choices.kept = choices.made
-    keeping = count() if prepared.search.keeps else looking
+    choices = Choices(rows=10)
+    looking = count(choices)
+    keeping = count(Choices(rows=10, kept=choices.made)) if prepared.search.keeps else looking
     looks = math.ceil(settings["steps"] / STEPS_BETWEEN_CHOICES) / settings["steps"]
     return {"operations": looks * looking + (1 - looks) * keeping, "looking": looking, "keeping": keeping}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -13,6 +14,9 @@ from robench.api import Candidate, Candidates, ImageRandom, Keep, PluginError, T
 from robench.engine.ascent import GradientAscent
 from robench.engine.deploy import BoundTarget, Choices, Deployed
 from robench.engine.seeding import ImageStreams
+
+if TYPE_CHECKING:
+    from robench.engine.ascent import Observe
 
 CPU = torch.device("cpu")
 COUNT, CLASSES = 6, 3
@@ -90,6 +94,7 @@ def climb(
     samples: int = 1,
     keep: Keep = "last",
     random_start: bool = True,
+    observe: Observe | None = None,
 ) -> Tensor:
     labels = torch.zeros(COUNT, dtype=torch.int64)
 
@@ -105,6 +110,7 @@ def climb(
         rows=rows,
         keep=keep,
         confirm=confirm,
+        observe=observe,
     )
     return ascend(cross_entropy, steps=steps, relative_step=0.2, samples=samples, random_start=random_start)
 
@@ -126,21 +132,25 @@ def test_all_epsilons_keep_to_the_choice_of_the_gradient_that_they_share() -> No
     assert torch.equal(kept, look.repeat_interleave(2))
 
 
-@pytest.mark.parametrize("keep", ["last", "first-win"])
-def test_choices_stay_with_their_rows_in_parts_of_a_batch_and_when_others_leave(keep: Keep) -> None:
-    whole, parts = (climb(deployed(Keepable()), 8, epsilons=(0.05, 0.3), rows=rows, keep=keep) for rows in (100, 5))
+def test_choices_stay_with_their_rows_in_parts_of_a_batch() -> None:
+    whole, parts = (climb(deployed(Keepable()), 8, epsilons=(0.05, 0.3), rows=rows) for rows in (100, 5))
     torch.testing.assert_close(parts, whole, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(
-    ("form", "samples"),
-    [(deployed(Levels()), 1), (deployed(Keepable(noise=0)), 1), (deployed(Keepable()), 2)],
-    ids=["cannot work out one", "comparable with a library", "averages over draws"],
+    ("form", "samples", "keep"),
+    [
+        (deployed(Levels()), 1, "last"),
+        (deployed(Keepable(noise=0)), 1, "last"),
+        (deployed(Keepable()), 2, "last"),
+        (deployed(Keepable()), 1, "first-win"),
+    ],
+    ids=["cannot work out one", "comparable with a library", "averages over draws", "notices wins"],
 )
 def test_all_candidates_are_looked_at_in_every_step_where_a_choice_must_not_be_kept(
-    form: Deployed, samples: int
+    form: Deployed, samples: int, keep: Keep
 ) -> None:
-    climb(form, 4, samples=samples)
+    climb(form, 4, samples=samples, keep=keep)
     assert isinstance(form.module, Levels)
     assert len(form.module.looks) == 4 * samples
     assert form.module.kept == []
@@ -153,9 +163,8 @@ def test_rounded_searches_keep_choices_of_deterministic_defenses_too() -> None:
 
 def test_the_error_of_what_is_kept_is_its_score() -> None:
     form, streams = deployed(Keepable(noise=0)), ImageStreams(range(COUNT), CPU, "attack")
-    choices = Choices(kept=torch.tensor([2, 0, 1, 2, 0, 1]))
-    rows = torch.arange(COUNT)
-    verdict = BoundTarget(form, streams).select(rows, choices).verdict(IMAGES)
+    choices = Choices(rows=COUNT, kept=torch.tensor([2, 0, 1, 2, 0, 1]))
+    verdict = BoundTarget(form, streams).keeping(choices).verdict(IMAGES)
     candidate = form.candidates(IMAGES, streams).take(choices.kept)  # type: ignore[arg-type]
     assert verdict.score is not None
     assert torch.equal(verdict.score, candidate.error)
@@ -170,3 +179,36 @@ def test_a_candidate_of_another_form_is_refused_by_name() -> None:
 
     with pytest.raises(PluginError, match="defense levels: its candidate is Tensor"):
         climb(deployed(Wrong()), 2)
+
+
+def test_only_the_first_answer_about_all_rows_is_kept_to() -> None:
+    form, streams = deployed(Keepable(noise=0)), ImageStreams(range(COUNT), CPU, "attack")
+    kept = torch.tensor([2, 0, 1, 2, 0, 1])
+    choices = Choices(rows=COUNT, kept=kept)
+    target = BoundTarget(form, streams).keeping(choices)
+    target.verdict(IMAGES[:2])
+    assert choices.made is None
+    target.verdict(IMAGES)
+    target.verdict(1 - IMAGES)
+    module = form.module
+    assert isinstance(module, Keepable)
+    assert [len(looked) for looked in module.looks] == [2, COUNT]
+    assert len(module.kept) == 1
+    assert choices.made is kept
+
+
+def test_who_watches_is_told_of_the_defense_itself() -> None:
+    values: list[Tensor] = []
+    hits: list[Tensor] = []
+
+    def observe(step: int, slots: Tensor, value: Tensor, hit: Tensor) -> None:
+        values.append(value)
+        hits.append(hit)
+
+    climb(deployed(Keepable()), 7, observe=observe)
+    assert len(values) == 7
+    for step in range(7):
+        assert torch.equal(values[step], values[step - step % 3])
+        assert step % 3 == 0 or not hits[step].any()
+    assert not torch.equal(values[0], values[3])
+    assert any(hit.any() for hit in hits)

@@ -147,7 +147,7 @@ def selects_as_declared(bench: DefenseBench) -> None:
     if verdict.score is not None and _differs(winner.error, verdict.score, rows):
         message = "the error of the chosen candidate is not the score of the verdict"
         raise PluginError(message, "let the score be the error of the candidate that is chosen")
-    if hasattr(deployed.module, "candidate"):
+    if callable(getattr(type(deployed.module), "candidate", None)):
         _agrees_on_one(bench, images, rows)
 
 
