@@ -21,6 +21,8 @@ FIGURES = ("curves", "proportion", "reconstructions")
 _NOT_YET = (
     "Attacks that know the defenses have not been run to their end at this scale; `make results` goes on with them."
 )
+_REFUSED = 2
+"""Exit status of robench where what is asked for cannot be had."""
 _NUMBERS = {"curves": "Figure 7", "proportion": "Figure 8", "reconstructions": "Figure 6"}
 
 
@@ -28,10 +30,13 @@ def robench(*arguments: str) -> str:
     """Run robench and return what it prints.
 
     Raises:
-        subprocess.CalledProcessError: It failed.
+        subprocess.CalledProcessError: It failed; with what it wrote to stderr, which is passed on as well.
     """
     command = [sys.executable, "-m", "robench", *arguments]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    sys.stderr.write(ended.stderr)
+    ended.check_returncode()
+    return ended.stdout
 
 
 def write_page(folder: Path, dataset: str, scale: Scale, db: Path, done: list[Job]) -> None:
@@ -44,9 +49,7 @@ def write_page(folder: Path, dataset: str, scale: Scale, db: Path, done: list[Jo
         db: The store, with at least the run of the paper's attacks.
         done: The commands that ran to their end.
     """
-    runs = [run for run in _runs(db, dataset) if run["complete"]]
-    naive = next(run for run in runs if "adaptive" not in run["attacks"])
-    adaptive = next((run for run in runs if "adaptive" in run["attacks"]), None)
+    naive, adaptive = newest_runs(db, dataset)
     shown = [naive] if adaptive is None else [naive, adaptive]
     title = f"# The paper's suite on {dataset}" + (f", reduced: {scale.reduced}" if scale.reduced else "")
     discussion = folder / "discussion" / f"{dataset}.md"
@@ -61,7 +64,7 @@ def write_page(folder: Path, dataset: str, scale: Scale, db: Path, done: list[Jo
         "## The whole table",
         _report(naive["run"], db),
         "## Figures",
-        *_figures(folder, dataset, naive["run"], adaptive, db),
+        *figures(folder, dataset, naive["run"], None if adaptive is None else adaptive["run"], db, *scale.where),
         "## Training",
         _training(dataset, scale),
         "## Provenance",
@@ -73,37 +76,61 @@ def write_page(folder: Path, dataset: str, scale: Scale, db: Path, done: list[Jo
     robench("db", "export", str(archive), *(word for run in shown for word in ("--run", run["run"])), "--db", str(db))
 
 
-def _runs(db: Path, dataset: str) -> list[dict[str, Any]]:
-    """Return the runs of the paper's suite, newest first, as JSON has them, each with the names of its attacks."""
-    listed = json.loads(robench("runs", "list", "--json", "--db", str(db)))["runs"]
-    found = []
-    for run in listed:
+def newest_runs(db: Path, dataset: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return the newest complete runs of the paper's suite, as JSON has them: with its attacks alone, and with others.
+
+    The second is None if there is none yet.
+    """
+    naive: list[dict[str, Any]] = []
+    adaptive: list[dict[str, Any]] = []
+    for run in json.loads(robench("runs", "list", "--json", "--db", str(db)))["runs"]:
         document = json.loads(robench("report", "--run", run["id"], "--json", "--db", str(db)))
-        if document["details"].get("suite") == f"paper-{dataset}":
-            found.append({**document, "attacks": {row["attack"] for row in document["results"]}})
-    return found
+        if document["complete"] and document["details"].get("suite") == f"paper-{dataset}":
+            knows = any(row["attack"] == "adaptive" for row in document["results"])
+            (adaptive if knows else naive).append(document)
+    return naive[0], next(iter(adaptive), None)
 
 
 def _report(run: object, db: Path) -> str:
     return robench("report", "--run", str(run), "--format", "markdown", "--db", str(db))
 
 
-def _figures(folder: Path, dataset: str, naive: object, adaptive: dict[str, Any] | None, db: Path) -> list[str]:
-    drawn = []
+def figures(folder: Path, dataset: str, naive: str, adaptive: str | None, db: Path, *where: str) -> list[str]:
+    """Draw what the page shows, and return a paragraph or two for each figure.
+
+    A picture that robench refuses to draw costs only itself: reconstructions need attacked images, which a store that
+    was imported from an archive does not have. The page says why it is missing.
+
+    Args:
+        folder: Where the pictures go.
+        dataset: Name.
+        naive: The run of the paper's attacks.
+        adaptive: The run of attacks that know the defense; None if there is none yet.
+        db: The store.
+        where: Options that say where the data set is.
+    """
+    found = []
     for name in FIGURES:
-        run = naive if name != "reconstructions" else adaptive and adaptive["run"]
+        run = adaptive if name == "reconstructions" else naive
         if run is None:
             continue
         path = folder / f"{dataset}-{name}.svg"
-        caption = robench("figure", name, str(run), "-o", str(path), "--db", str(db)).strip()
-        drawn.append(f"![{_NUMBERS[name]} of the paper, from this store]({path.name})\n\n{caption}")
-    return drawn
+        path.unlink(missing_ok=True)
+        try:
+            caption = robench("figure", name, run, "-o", str(path), "--db", str(db), *where).strip()
+        except subprocess.CalledProcessError as error:
+            if error.returncode != _REFUSED:
+                raise
+            sys.stderr.write(f"results: the page of {dataset} goes without {_NUMBERS[name]}\n")
+            found.append(f"{_NUMBERS[name]} of the paper is not drawn: {error.stderr.strip().removeprefix('error: ')}")
+            continue
+        found.append(f"![{_NUMBERS[name]} of the paper, from this store]({path.name})\n\n{caption}")
+    return found
 
 
 def _training(dataset: str, scale: Scale) -> str:
     """Return a table of the losses by epoch, with at most ten rows for each network."""
-    where = () if scale.data_dir is None else ("--data-dir", str(scale.data_dir))
-    arguments = ("--suite", f"paper-{dataset}", "--profile", scale.profile, *where)
+    arguments = ("--suite", f"paper-{dataset}", "--profile", scale.profile, *scale.where)
     networks = json.loads(robench("train", *arguments, "--json"))["networks"]
     lines = ["| network | epoch | loss | validation loss | seconds so far |", "|---|---|---|---|---|"]
     for network in networks:

@@ -35,6 +35,11 @@ class Scale:
     executor: str = "local"
 
     @property
+    def where(self) -> tuple[str, ...]:
+        """Options of robench that say where the data sets are."""
+        return () if self.data_dir is None else ("--data-dir", str(self.data_dir))
+
+    @property
     def reduced(self) -> str:
         """What is less than the paper did, in words; empty if nothing is."""
         parts = [f"profile {self.profile}"] if self.profile != "paper" else []
@@ -65,8 +70,7 @@ def jobs(dataset: str, scale: Scale, db: Path, *, ablations: bool) -> list[Job]:
         db: The store.
         ablations: Whether to run the suite of ablations as well, if the data set has one.
     """
-    where = () if scale.data_dir is None else ("--data-dir", str(scale.data_dir))
-    suite = ("--suite", f"paper-{dataset}", "--profile", scale.profile, *where)
+    suite = ("--suite", f"paper-{dataset}", "--profile", scale.profile, *scale.where)
     sweep = ("--epsilons", scale.epsilons) if scale.epsilons else ()
     store = ("--executor", scale.executor, "--db", str(db))
     naive = tuple(word for attack in _NAIVE for word in ("--attack", attack))
@@ -85,6 +89,6 @@ def jobs(dataset: str, scale: Scale, db: Path, *, ablations: bool) -> list[Job]:
         ),
     ]
     if ablations and dataset != "fashion-mnist":
-        arguments = ("run", "--suite", f"ablations-{dataset}", *where, *store)
+        arguments = ("run", "--suite", f"ablations-{dataset}", *scale.where, *store)
         found.append(Job(name=f"{dataset}: ablations", arguments=arguments))
     return found
