@@ -43,9 +43,12 @@ def find_run(store: ResultStore, prefix: str | None, suite: str | None) -> Run:
     for run in [found] if prefix is not None else stored:
         if suites[run.id] == suite:
             return run
-    what = "the store has no run" if prefix is None else f"run {found.id} is not one"
+    if prefix is not None:
+        own = suites[found.id]
+        message = f"run {found.id} is of " + (f'the suite "{own}"' if own else "no suite") + f', not of "{suite}"'
+        raise UsageError(message, "name only the run, or only the suite")
     known = ", ".join(sorted({name for name in suites.values() if isinstance(name, str)})) or "none"
-    message = f'{what} of the suite "{suite}"; it has runs of: {known}'
+    message = f'the store has no run of the suite "{suite}"; it has runs of: {known}'
     raise UsageError(message, "robench run --suite NAME starts one")
 
 

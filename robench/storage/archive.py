@@ -38,6 +38,7 @@ HIGHEST_RATIO = 200
 """Times that a member may grow; outcomes that are all alike grow 30 times."""
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every member, so that the same records make the same bytes
+_SQLITE = b"SQLite format 3\0"
 _HINT = "get it again from where it was exported"
 
 
@@ -130,6 +131,11 @@ class Archive:
         if not path.is_file():
             message = f"{self.label} is no file"
             raise DataError(message, "name an archive that robench db export has written")
+        with self._explained(), path.open("rb") as file:
+            beginning = file.read(len(_SQLITE))
+        if beginning == _SQLITE:
+            message = f"{self.label} is a store, not an archive"
+            raise DataError(message, "robench db merge takes it in")
         with self._explained():
             self._zip = zipfile.ZipFile(path)
         try:

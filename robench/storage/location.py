@@ -18,6 +18,7 @@ SERVER = "postgresql+psycopg"
 _EXAMPLE = f"give a path, or {SERVER}://user@host/database"
 _SECRETS = ("password", "sslpassword")
 LEAST_FREE_BYTES = 2**20
+_ZIP = b"PK\x03\x04"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Location:
         """Refuse what cannot be a readable database file, without opening it.
 
         Raises:
-            StoreError: It is a directory, a device, or may not be read.
+            StoreError: It is a directory, a device or an archive, or may not be read.
             OSError: The file system refuses to say.
         """
         if self.path is None or not self.path.exists():
@@ -91,6 +92,11 @@ class Location:
         if not os.access(self.path, os.R_OK, effective_ids=True):
             message = f"{self} may not be read"
             raise StoreError(message, f"change its permissions, or {ANOTHER}")
+        with self.path.open("rb") as file:
+            beginning = file.read(len(_ZIP))
+        if beginning == _ZIP:
+            message = f"{self} is an archive, not a store"
+            raise StoreError(message, "robench db import takes it into one")
 
     def check_writable(self) -> None:
         """Refuse what could not be written, without writing.

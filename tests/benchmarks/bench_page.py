@@ -44,7 +44,8 @@ def _tables(figures: dict[str, Any], kind: str) -> str:
     setting = (
         f"{figures['device']}; torch {figures['torch']}; {images} images, {steps} steps, "
         f"search in {figures['precision']}; "
-        f"{figures['image_steps_per_second']:,.0f} images x steps per second; "
+        f"{figures['image_steps_per_second']:,.0f} images x steps per second, "
+        f"classifier A trained on {figures['images_trained_per_second']:,.0f} images per second; "
         f"convolution peak {figures['peak'] / 1e9:,.0f} GFLOP/s; "
         f"{figures['operations_per_image_step'] / 1e6:,.0f} M operations per image and step."
     )

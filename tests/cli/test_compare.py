@@ -51,6 +51,8 @@ def test_a_run_of_a_suite_is_put_beside_published_figures(program: Program) -> N
     refused = program("report", "--suite", "toys")
     assert refused.returncode == 2
     assert refused.stderr.startswith('error: the store has no run of the suite "toys"; it has runs of: none;')
+    other = program("report", "--suite", "toys", "--run", json.loads(missing.stdout)["run"][:6])
+    assert 'is of no suite, not of "toys"; name only the run, or only the suite' in other.stderr
     chosen = ("--dataset", "toy-bars", "--classifier", "toy-linear", "--images", "30", "--device", "cpu")
     run = json.loads(program("run", "--suite", "toys", *chosen, "--json").stdout)["run"]
     program(*program.toy_run)  # the newest run is of no suite

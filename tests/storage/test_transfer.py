@@ -8,6 +8,7 @@ import pickle
 import stat
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +23,6 @@ from robench.storage.store import ResultStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from robench.api.records import Cell
     from tests.storage.conftest import Make
@@ -211,6 +211,19 @@ def test_an_altered_store_is_neither_exported_nor_merged_nor_backed_up(
 def test_a_store_is_not_merged_into_itself(whole: str) -> None:
     with pytest.raises(UsageError, match="cannot be merged into itself"):
         upkeep.merge(whole, [f"sqlite:///{whole}"])
+
+
+def test_a_store_that_is_imported_and_an_archive_that_is_merged_are_told_the_right_command(
+    tmp_path: Path, whole: str
+) -> None:
+    archive, new = tmp_path / "a.zip", str(tmp_path / "new.db")
+    upkeep.export(whole, archive, [])
+    with pytest.raises(DataError, match=r"is a store, not an archive; robench db merge"), Archive(Path(whole)):
+        pass
+    for receiver, giver in ((new, str(archive)), (str(archive), whole)):
+        with pytest.raises(StoreError, match=r"a\.zip is an archive, not a store; robench db import"):
+            upkeep.merge(receiver, [giver])
+    assert not Path(new).exists()
 
 
 class Canary:
