@@ -10,9 +10,11 @@ import typer
 
 from robench.cli import options
 from robench.cli.context import open_session, stdout_console, stdout_for_results_only
-from robench.errors import UsageError
+from robench.errors import UsageError, concerning
 
 if TYPE_CHECKING:
+    from robench.config.request import RunRequest
+    from robench.session import Session
     from robench.session.planning import Estimate
 
 
@@ -82,8 +84,19 @@ def plan(
     )
     with stdout_for_results_only():
         requests = session.resolve_variants(overrides)
-        plans = {name: session.plan(request, probe=True) for name, request in requests.items()}
+        plans = plan_each(session, requests, probe=True)
     print_plans(plans, price_per_hour=price_per_hour, json=json)
+
+
+def plan_each(
+    session: "Session", requests: "Mapping[str | None, RunRequest]", *, probe: bool
+) -> "dict[str | None, Estimate]":
+    """Plan the variants of a suite, or the one run."""
+    plans = {}
+    for name, request in requests.items():
+        with concerning(name and f"variant {name}"):
+            plans[name] = session.plan(request, probe=probe)
+    return plans
 
 
 def print_plans(

@@ -6,7 +6,8 @@ import typer
 
 from robench.cli import options
 from robench.cli.context import command_line, open_session, print_report, print_variants, stdout_for_results_only
-from robench.cli.plan import print_plans
+from robench.cli.plan import plan_each, print_plans
+from robench.errors import concerning
 
 
 def run(
@@ -83,8 +84,11 @@ def run(
     )
     with stdout_for_results_only():
         requests = session.resolve_variants(overrides)
-        plans = {name: session.plan(request, probe=False) for name, request in requests.items() if dry_run}
-        summaries = {name: session.run(request, command_line()) for name, request in requests.items() if not dry_run}
+        plans = plan_each(session, requests, probe=False) if dry_run else {}
+        summaries = {}
+        for name, request in requests.items() if not dry_run else ():
+            with concerning(name and f"variant {name}"):
+                summaries[name] = session.run(request, command_line())
     if dry_run:
         print_plans(plans, json=json)
         return

@@ -145,6 +145,15 @@ def test_a_suite_with_variants_is_a_run_for_each_side_by_side(program: Program) 
     )
 
 
+def test_an_error_says_which_variant_it_is_about(program: Program) -> None:
+    impossible = VARIANTS.replace('["none"]', '["toy-detect"]')
+    impossible = impossible.replace("images = 30", "images = 30\nfalse_positive_rate = 1e-9")
+    (program.folder / "benchmarks.toml").write_text(impossible, encoding="utf-8")
+    for command in ("run", "plan"):
+        refused = program(command, "--suite", "toys", "--device", "cpu")
+        assert "error: variant one-step: " in refused.stderr
+
+
 def test_a_variant_that_there_is_not_is_refused(program: Program) -> None:
     (program.folder / "benchmarks.toml").write_text(VARIANTS, encoding="utf-8")
     misspelt = program("run", "--suite", "toys", "--variant", "fourty")
