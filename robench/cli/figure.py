@@ -22,6 +22,7 @@ def figure(
     run: Annotated[
         str | None, typer.Argument(metavar="[RUN]", help="Beginning of a run's id (default: the newest).")
     ] = None,
+    same_run: Annotated[str | None, typer.Option("--run", metavar="ID", help="The same as RUN.")] = None,
     output: Annotated[
         Path | None, options.path("--output", "FILE", "A .pdf, .svg or .png (default: NAME.pdf).", "-o")
     ] = None,
@@ -35,6 +36,9 @@ def figure(
     if name not in NAMES:
         message = f"unknown figure {name!r}"
         raise UsageError(message, f"choose one of {', '.join(NAMES)}")
+    if run is not None and same_run is not None:
+        message = f"a figure is of one run, and two are named: {run} and {same_run}"
+        raise UsageError(message, "leave one of them out")
     output = output or Path(f"{name}.pdf")
     form = output.suffix.removeprefix(".").lower()
     if form not in FORMATS:
@@ -43,6 +47,6 @@ def figure(
     check_output(output)
     session = open_session()
     with stdout_for_results_only():  # clean images come from a plugin
-        exhibit = session.exhibit(session.paths(db=db).db, run, data_dir=data_dir)
+        exhibit = session.exhibit(session.paths(db=db).db, same_run if run is None else run, data_dir=data_dir)
     write_output(output, draw_figure(name, exhibit, form))
     typer.echo(caption_of(name, exhibit))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from robench.session import Session
 
 _HTML = "html"
+_BY_ENDING = {".html": _HTML, ".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex"}
 
 
 def report(
@@ -35,7 +36,11 @@ def report(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", metavar="NAME", help="table (default), json, csv, markdown, latex or html."),
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="table, json, csv, markdown, latex or html (default: by the ending of --output, else table).",
+        ),
     ] = None,
     against: Annotated[
         str | None,
@@ -55,6 +60,8 @@ def report(
     """
     from robench.cli.output import stdout_into
 
+    if form is None and not json and output is not None:
+        form = _BY_ENDING.get(output.suffix.lower())
     chosen = _checked(form, json=json, proportion=proportion, alone=against is not None, runs=len(run or ()))
     session = open_session()
     store = session.paths(db=db).db

@@ -51,7 +51,7 @@ def _lines(plan: Mapping[str, Any]) -> list[str]:
             f"memory until now at most {plan['memory'] / 2**20:,.0f} MiB; diagnostics and cards not counted"
         )
         lines.append("each attack was tried once, on a few images: the real time may differ by a factor of some")
-    if plan["load"] is not None and plan["load"] > plan["cores"] / 2:
+    if plan["seconds"] is not None and plan["load"] is not None and plan["load"] > plan["cores"] / 2:
         busy = f"{plan['load']:.1f} of {plan['cores']} cores were busy before"
         lines.append(f"other work slowed the probe down: {busy}, so that the estimate is too high for an idle machine")
     if plan["cost"] is not None:

@@ -241,7 +241,7 @@ class ResultStore:
         """
         if prefix == "":
             message = "the beginning of a run's id is empty"
-            raise UsageError(message, "leave it out to have the newest run; robench runs list has the ids")
+            raise UsageError(message, "robench runs list has the ids")
         runs = self.runs()
         if not runs:
             message = f"{self._location} holds no runs yet"

@@ -60,6 +60,15 @@ def test_other_formats_can_be_written_to_files_too(program: Program, stored: str
     assert (program.folder / "r.csv").read_text().startswith("run,dataset")
 
 
+def test_the_ending_of_a_file_says_the_format_unless_format_does(program: Program, stored: str) -> None:
+    beginnings = {"r.csv": "run,dataset", "r.html": "<!DOCTYPE html>", "r.tex": "%", "r.json": "{", "r.md": "**"}
+    for name, beginning in beginnings.items():
+        assert program("report", "-o", name).returncode == 0
+        assert (program.folder / name).read_text().startswith(beginning), name
+    assert program("report", "--format", "csv", "-o", "r.html").returncode == 0
+    assert (program.folder / "r.html").read_text().startswith("run,dataset")
+
+
 @pytest.mark.parametrize(
     ("output", "complaint"), [("gone/r.html", "there is no folder gone"), (".", "is a folder"), ("", "is empty")]
 )
@@ -75,7 +84,10 @@ def test_a_figure_is_a_pdf_unless_its_name_says_otherwise_and_has_a_caption(prog
     assert (program.folder / "critical.pdf").read_bytes().startswith(b"%PDF")
     assert "n = 20 images, seed 0" in done.stdout
     assert program("figure", "roc", stored[:4], "-o", "r.svg").returncode == 0
-    assert (program.folder / "r.svg").read_text().startswith("<svg")
+    by_position = (program.folder / "r.svg").read_text()
+    assert by_position.startswith("<svg")
+    assert program("figure", "roc", "--run", stored[:4], "-o", "r.svg").returncode == 0
+    assert (program.folder / "r.svg").read_text() == by_position
 
 
 @pytest.mark.parametrize(
@@ -84,6 +96,7 @@ def test_a_figure_is_a_pdf_unless_its_name_says_otherwise_and_has_a_caption(prog
         (["curve"], "choose one of curves"),
         (["curves", "-o", "c.eps"], "c.eps is no name that ends with .pdf, .svg, .png"),
         (["curves", "ffff"], "ffff"),
+        (["curves", "ffff", "--run", "eeee"], "two are named: ffff and eeee"),
         (["reconstructions"], "--keep-examples"),
     ],
 )

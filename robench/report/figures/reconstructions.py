@@ -35,9 +35,9 @@ def draw_reconstructions(exhibit: Exhibit) -> str:
     """
     chosen = _choose([one for one in exhibit.specimens if one.reconstructions is not None])
     if not chosen:
-        why = exhibit.no_specimens or "none of the defenses whose images are kept chooses among reconstructions"
+        why = exhibit.no_specimens or "none of the defenses whose images are kept chooses among them, as puvae does"
         message = f"run {exhibit.summary.run.id} has no reconstructions to draw: {why.rstrip('.')}"
-        raise UsageError(message, "robench run --defense puvae-detect --keep-examples keeps some")
+        raise UsageError(message)
     columns = 3 + max(len(one.classes) for one in chosen)
     width, height = _LEFT + columns * (_SIDE + _GAP) + _GAP, _TOP + _ROW * len(chosen)
     scale = min(1, _WIDEST / width)
