@@ -81,21 +81,6 @@ def describe_exception(error: BaseException) -> str:
 
 
 @contextmanager
-def concerning(part: str | None) -> Iterator[None]:
-    """Say of robench's own errors which part of a command they are about.
-
-    Args:
-        part: Such as ``variant rmse``; None where there is only one.
-    """
-    try:
-        yield
-    except RobenchError as error:
-        if part is not None:
-            error.message = f"{part}: {error.message}"
-        raise
-
-
-@contextmanager
 def blaming(plugin: str) -> Iterator[None]:
     """Turn whatever a plugin's code raises into a ``PluginError`` that names it; robench's own errors pass.
 

@@ -4,12 +4,14 @@ import os
 import re
 import shlex
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robench.errors import RobenchError
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from rich.console import Console
 
@@ -32,6 +34,17 @@ def stdout_for_results_only() -> AbstractContextManager[object]:
     from robench.registry.guard import stdout_to_stderr
 
     return stdout_to_stderr()
+
+
+@contextmanager
+def about_variant(name: str | None) -> "Iterator[None]":
+    """Say of robench's own errors which variant of a suite they are about; None where it has none."""
+    try:
+        yield
+    except RobenchError as error:
+        if name is not None:
+            error.message = f"variant {name}: {error.message}"
+        raise
 
 
 def command_line() -> str:

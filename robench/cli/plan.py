@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robench.cli import options
-from robench.cli.context import open_session, stdout_console, stdout_for_results_only
-from robench.errors import UsageError, concerning
+from robench.cli.context import about_variant, open_session, stdout_console, stdout_for_results_only
+from robench.errors import UsageError
 
 if TYPE_CHECKING:
     from robench.config.request import RunRequest
@@ -94,7 +94,7 @@ def plan_each(
     """Plan the variants of a suite, or the one run."""
     plans = {}
     for name, request in requests.items():
-        with concerning(name and f"variant {name}"):
+        with about_variant(name):
             plans[name] = session.plan(request, probe=probe)
     return plans
 

@@ -5,9 +5,15 @@ from typing import Annotated
 import typer
 
 from robench.cli import options
-from robench.cli.context import command_line, open_session, print_report, print_variants, stdout_for_results_only
+from robench.cli.context import (
+    about_variant,
+    command_line,
+    open_session,
+    print_report,
+    print_variants,
+    stdout_for_results_only,
+)
 from robench.cli.plan import plan_each, print_plans
-from robench.errors import concerning
 
 
 def run(
@@ -87,7 +93,7 @@ def run(
         plans = plan_each(session, requests, probe=False) if dry_run else {}
         summaries = {}
         for name, request in requests.items() if not dry_run else ():
-            with concerning(name and f"variant {name}"):
+            with about_variant(name):
                 summaries[name] = session.run(request, command_line())
     if dry_run:
         print_plans(plans, json=json)
