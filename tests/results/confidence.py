@@ -4,7 +4,7 @@
 its own classifier, with the same one whose logits are multiplied, and with the one of the profile ``paper``, which
 trains for 64 epochs at a constant rate. None of this changes what PuVAE reconstructs, and a factor changes no answer.
 Trains what is missing. ``--dataset fashion-mnist --defense none --profiles fast --factors 1,2,4,6`` attacks the bare
-classifier.
+classifier; ``--checkpoint FILE`` takes that of the profile ``paper`` as its training has left it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from robench_plugins.defenses._puvae_torch import Purifier
 
 
+_WEIGHTS = "model."
+"""Beginning of the names of a network's weights in a checkpoint."""
 _ATTACKS = ("fgsm", "bim", "pgd")
 
 
@@ -101,11 +104,15 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--epsilon", default="0.3")
     parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--checkpoint", type=Path, help="of the profile paper's training, if it is not to be finished")
     options = parser.parse_args()
     profiles = options.profiles.split(",")
     benches = {profile: _workbench(options, profile) for profile in profiles}
     classifiers = {
-        profile: bench.workshop.train_classifier(bench.classifier).module for profile, bench in benches.items()
+        profile: _unfinished(bench, options.checkpoint)
+        if profile == "paper" and options.checkpoint
+        else bench.workshop.train_classifier(bench.classifier).module
+        for profile, bench in benches.items()
     }
     bench = benches["fast"]
     runner = Runner(
@@ -140,6 +147,14 @@ def _workbench(options: argparse.Namespace, profile: str) -> Workbench:
         data_dir=options.data_dir,
     )
     return Workbench(session.resolve(overrides), session.catalog, progress)
+
+
+def _unfinished(bench: Workbench, checkpoint: Path) -> nn.Module:
+    """Return the classifier as a training that was stopped has left it."""
+    module: nn.Module = bench.classifier.spec.network(bench.workshop.context(bench.classifier)).build()
+    weights = {name: tensor for name, tensor in load_file(checkpoint).items() if name.startswith(_WEIGHTS)}
+    module.load_state_dict({name.removeprefix(_WEIGHTS): tensor.float() for name, tensor in weights.items()})
+    return module.eval().requires_grad_(False)
 
 
 def _prepare(bench: Workbench, classifiers: dict[str, nn.Module], trial: Trial) -> Prepared:
