@@ -220,14 +220,16 @@ class RayCrew:
 
 
 def _reach(address: str) -> None:
-    """Try an address, since Ray would try for minutes.
+    """Try an address, since Ray would try for minutes. For ``auto`` Ray goes where RAY_ADDRESS says, if it says so.
 
     Raises:
         OSError: If nobody listens there.
     """
     if address == "auto":
-        return
+        address = os.environ.get("RAY_ADDRESS") or "auto"
     host, _, port = address.rpartition(":")
+    if not port.isdigit():  # a name, or a form of address that only Ray knows
+        return
     socket.create_connection((host, int(port)), timeout=_REACH_SECONDS).close()
 
 

@@ -26,6 +26,15 @@ SLOW: dict[str, Any] = {"defenses": ("none", "toy-noise"), "attacks": ("broken-s
 """Twenty-four batches of 0.4 s."""
 
 
+@pytest.fixture(autouse=True)
+def _disconnected() -> Iterator[None]:
+    """Leave no connection behind: with the cluster behind it, Ray ends the process of later tests as well."""
+    yield
+    import ray
+
+    ray.shutdown()
+
+
 def number_of(crew: RayCrew, worker: int) -> int:
     """Return the number of the process of a worker."""
     import ray
@@ -74,12 +83,13 @@ def test_a_task_that_kills_its_workers_costs_its_own_cells(lab: ToyLab) -> None:
     assert failure.reason.startswith("set aside: 3 workers died of it, the last one with ActorDiedError")
 
 
-def test_what_can_never_be_had_is_refused_before_anything_is_trained(lab: ToyLab) -> None:
+def test_what_can_never_be_had_is_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     crew = RayCrew(None, 1, gpu=True, here=(1, 0))
     with pytest.raises(UsageError, match="1 workers need a GPU each, and the cluster has 0; use --device cpu"):
         crew.open()
     with pytest.raises(RobenchError, match=r"--ray-address 127\.0\.0\.1:1: Ray cannot connect"):
         RayCrew("127.0.0.1:1", 1, gpu=False, here=(1, 0)).open()
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # else "auto" finds the cluster of any test beside this one
     with pytest.raises(RobenchError, match="--ray-address auto: Ray cannot connect"):
         RayCrew("auto", 1, gpu=False, here=(1, 0)).open()
 
@@ -94,7 +104,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     store = {"object_store_memory": 2**27}
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **store})
     yield made
-    ray.shutdown()
+    ray.shutdown()  # before the cluster goes
     made.shutdown()
 
 
@@ -113,9 +123,7 @@ def test_a_node_that_joins_is_used_and_one_that_is_lost_is_survived(
         if len(given) == 3:
             joined.append(cluster.add_node(num_cpus=1, object_store_memory=2**27))
         if joined and len(set(given)) == 1:
-            time.sleep(
-                1
-            )  # a busy machine takes long to start the newcomer's worker, and there must be work left for it
+            time.sleep(1)  # a busy machine takes long to start the newcomer's worker, which must find work
         if joined and not lost and len(set(given)) > 1 and given.count(worker) == 2 and worker != given[0]:
             cluster.remove_node(joined[0], allow_graceful=False)
             lost.append(len(given))
