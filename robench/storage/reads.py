@@ -76,21 +76,21 @@ def cell_counts(
 ) -> tuple[CellCounts, ...]:
     """Count the outcomes at positions below ``images`` for every cell of a run in that role, in their order."""
     wanted = and_(RUN_CELLS.c.run_id == run_id, RUN_CELLS.c.role == role)
-    ours = OUTCOMES.c.position < images
+    mine = OUTCOMES.c.cell_id == RUN_CELLS.c.cell_id
     # Grouped by nothing but the cell: the group is compared at every outcome.
     counted = (
         select(
             RUN_CELLS.c.cell_id,
-            func.count(OUTCOMES.c.cell_id).label("stored"),
-            *(func.count().filter(ours, OUTCOMES.c.outcome == o.value).label(o.value) for o in Outcome),
-            func.coalesce(func.sum(_share(OUTCOMES.c.draws_wrong)).filter(ours), 0.0).label("fooled"),
-            func.coalesce(func.sum(_share(OUTCOMES.c.draws_rejected)).filter(ours), 0.0).label("rejected_share"),
+            *(func.count().filter(OUTCOMES.c.outcome == o.value).label(o.value) for o in Outcome),
+            func.coalesce(func.sum(_share(OUTCOMES.c.draws_wrong)), 0.0).label("fooled"),
+            func.coalesce(func.sum(_share(OUTCOMES.c.draws_rejected)), 0.0).label("rejected_share"),
         )
-        .outerjoin(OUTCOMES, OUTCOMES.c.cell_id == RUN_CELLS.c.cell_id)
+        .outerjoin(OUTCOMES, and_(mine, OUTCOMES.c.position < images))
         .where(wanted)
         .group_by(RUN_CELLS.c.cell_id)
         .subquery()
     )
+    beyond = select(func.count()).where(mine, OUTCOMES.c.position >= images).correlate(RUN_CELLS).scalar_subquery()
     spent = (
         select(
             RUN_CELLS.c.cell_id,
@@ -105,7 +105,7 @@ def cell_counts(
     )
     sums = [column for part in (counted, spent) for column in part.c if column.name != "cell_id"]
     query = (
-        select(*columns(CELLS, Cell), RUN_CELLS.c.failure, *sums)
+        select(*columns(CELLS, Cell), RUN_CELLS.c.failure, beyond.label("beyond"), *sums)
         .join(RUN_CELLS, RUN_CELLS.c.cell_id == CELLS.c.id)
         .join(counted, counted.c.cell_id == CELLS.c.id)
         .join(spent, spent.c.cell_id == CELLS.c.id)
@@ -121,9 +121,10 @@ def _share(draws: ColumnElement[int]) -> ColumnElement[Any]:
 
 def _cell_counts(row: dict[str, Any]) -> CellCounts:
     cell = Cell(**{column.name: row.pop(column.name) for column in columns(CELLS, Cell)})
-    stored, seconds, queries = (row.pop(name) for name in ("stored", "seconds", "queries"))
+    beyond, seconds, queries = (row.pop(name) for name in ("beyond", "seconds", "queries"))
     n = sum(row[outcome.value] for outcome in Outcome)
-    if n < stored:  # other runs have asked for more images
+    stored = n + beyond
+    if beyond:  # other runs have asked for more images
         seconds, queries = seconds * n / stored, (2 * queries * n + stored) // (2 * stored)
     return CellCounts(cell=cell, n=n, seconds=seconds, queries=queries, **row)
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 CELLS = 100
 IMAGES = 10_000
-GENEROUS_SECONDS = 3  # it takes 0.3 s; whole commands with 1,000,000 outcomes are to take less than 1 s
+GENEROUS_SECONDS = 3
+"""Of this thread, whatever else the machine does. It takes 0.3; whole commands with 1,000,000 outcomes, less than 1."""
 
 FILL = f"""
 INSERT INTO shards (cell_id, sha256, seconds, environment, created) SELECT id, '', 0, '{{}}', '' FROM cells;
@@ -37,15 +38,15 @@ def test_a_million_outcomes_are_counted_quickly(store: ResultStore, path: Path, 
     store.add_run(run, cells[: CELLS // 2], cells[CELLS // 2 :])
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.executescript(f"BEGIN; {FILL} COMMIT;")
-    begun = time.perf_counter()
+    begun = time.thread_time()
     counts = store.counts(run.id) + store.member_counts(run.id)
-    assert time.perf_counter() - begun < GENEROUS_SECONDS
+    assert time.thread_time() - begun < GENEROUS_SECONDS
     tenth = IMAGES // 10
     assert counts == tuple(make.counts(cell, correct=8 * tenth, wrong=tenth, rejected=tenth) for cell in cells)
-    begun = time.perf_counter()
+    begun = time.thread_time()
     wins = store.lowest_wins(cells[0].subject, "linf")
-    assert time.perf_counter() - begun < GENEROUS_SECONDS
+    assert time.thread_time() - begun < GENEROUS_SECONDS
     assert [win.image for win in wins] == list(range(1, IMAGES, 10))
-    begun = time.perf_counter()
+    begun = time.thread_time()
     assert {store.missing(cell.key, IMAGES) for cell in cells} == {()}
-    assert time.perf_counter() - begun < GENEROUS_SECONDS
+    assert time.thread_time() - begun < GENEROUS_SECONDS
