@@ -134,13 +134,13 @@ def _rows(summary: RunSummary) -> Iterator[tuple[Cell, ...]]:
     def cell(row: CleanRow | ResultRow | None, defense: str, attack: str, epsilon: str) -> Cell:
         if (defense, attack, epsilon) in failed:
             return ("failed",)
-        return _MISSING if row is None else _figures(row, images, defense in rejecting)
+        return _MISSING if row is None else figures_of(row, images, defense in rejecting)
 
     def worst_cell(defense: str, sweep: Sweep) -> Cell:
         row = worst.get((defense, sweep.attack))
         if row is None:
             return _MISSING
-        cell = (f"eps {row.worst_case_epsilon}:", *_figures(row, images, defense in rejecting))
+        cell = (f"eps {row.worst_case_epsilon}:", *figures_of(row, images, defense in rejecting))
         judged = sum((defense, sweep.attack, epsilon) in results for epsilon in sweep.epsilons)
         return cell if judged == len(sweep.epsilons) else (*cell, f"(of {judged} only)")
 
@@ -177,7 +177,14 @@ def _curves(summary: RunSummary, rows: tuple[tuple[Cell, ...], ...]) -> Iterator
         )
 
 
-def _figures(row: CleanRow | ResultRow | WorstRow, images: int, rejects: bool) -> Cell:
+def figures_of(row: CleanRow | ResultRow | WorstRow, images: int, rejects: bool) -> Cell:
+    """Write a row's figures: robust accuracy, its interval, the share rejected, and n where it is not all images.
+
+    Args:
+        row: Of a run.
+        images: That the run asks for.
+        rejects: Whether the defense may reject.
+    """
     cell: Cell = (f"{100 * row.accuracy:.1f}", f"[{100 * row.accuracy_low:.1f}, {100 * row.accuracy_high:.1f}]")
     if rejects:
         cell = (*cell, f"rej {100 * row.rejected / row.n:.1f}")

@@ -8,23 +8,26 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from robench.api.records import NORM_LABELS, REJECTION
+from robench.api.records import NORM_LABELS
 from robench.errors import UsageError
 from robench.report.json_format import to_document
 from robench.report.listing import plain, print_listing
 from robench.report.markdown import escape, markdown_table
+from robench.report.sweeps import list_sweeps, meanings, rejecting_defenses, short_verdict
+from robench.report.table import figures_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rich.console import Console
 
-    from robench.api.records import CleanRow, ResultRow, RunSummary
+    from robench.api.records import RunSummary
+    from robench.report.sweeps import Sweep
 
 _FORMATS = ("json", "csv", "markdown")
 _MEANING = (
-    "robust accuracy (correct or rejected) at the largest epsilon, rejected in brackets; clean: correct only; "
-    "95 % Wilson intervals; all in %"
+    "robust accuracy (correct or rejected) at the largest epsilon; rej: share rejected; clean: correct only; "
+    "95 % Wilson intervals; all in %; robench report --run has the other epsilons, and the card of each defense"
 )
 
 
@@ -41,7 +44,8 @@ def print_variants(suite: str, summaries: Mapping[str, RunSummary], console: Con
     header, rows = _table(summaries)
     print_listing(console, header, rows)
     console.print()
-    console.print(plain(console, _MEANING), soft_wrap=not console.is_terminal)
+    for note in _notes(summaries):
+        console.print(plain(console, note), soft_wrap=not console.is_terminal)
 
 
 def render_variants(suite: str, summaries: Mapping[str, RunSummary], form: str) -> str:
@@ -67,8 +71,9 @@ def render_variants(suite: str, summaries: Mapping[str, RunSummary], form: str) 
         csv.writer(text, lineterminator="\n").writerows([header, *rows])
         return text.getvalue()
     cells = [[escape(cell) for cell in row] for row in rows]
+    notes = "\n".join(f"- {escape(note)}" for note in _notes(summaries))
     title = f"**{escape(_title(suite, summaries))}**"
-    return f"{title}\n\n{markdown_table([escape(name) for name in header], cells)}\n\n- {escape(_MEANING)}\n"
+    return f"{title}\n\n{markdown_table([escape(name) for name in header], cells)}\n\n{notes}\n"
 
 
 def _title(suite: str, summaries: Mapping[str, RunSummary]) -> str:
@@ -81,39 +86,41 @@ def _title(suite: str, summaries: Mapping[str, RunSummary]) -> str:
 
 
 def _table(summaries: Mapping[str, RunSummary]) -> tuple[list[str], list[list[str]]]:
-    attacks = [
-        name
-        for name in dict.fromkeys(attack for summary in summaries.values() for attack in summary.attacks)
-        if name != REJECTION
-    ]
+    columns = {sweep.attack: (sweep.name, sweep.epsilons[-1]) for sweep in _sweeps(summaries)}
     rows = [
-        [variant, defense, *_cells(summary, defense, attacks), _run(summary)]
+        [variant, defense, *_cells(summary, defense, columns), _verdict(summary, defense), _run(summary)]
         for variant, summary in summaries.items()
         for defense in summary.defenses
     ]
-    return ["variant", "defense", "clean", *attacks, "run"], rows
+    headings = [f"{name} eps {epsilon}" for name, epsilon in columns.values()]
+    return ["variant", "defense", "clean", *headings, "verdict", "run"], rows
 
 
-def _cells(summary: RunSummary, defense: str, attacks: list[str]) -> list[str]:
+def _sweeps(summaries: Mapping[str, RunSummary]) -> list[Sweep]:
+    """Return the attacks, of each the sweep that went furthest: a run that was stopped may lack the last epsilons."""
+    found: dict[str, Sweep] = {}
+    for sweep in (sweep for summary in summaries.values() for sweep in list_sweeps(summary) if sweep.epsilons):
+        before = found.get(sweep.attack)
+        if before is None or Decimal(sweep.epsilons[-1]) > Decimal(before.epsilons[-1]):
+            found[sweep.attack] = sweep
+    return list(found.values())
+
+
+def _cells(summary: RunSummary, defense: str, columns: Mapping[str, tuple[str, str]]) -> list[str]:
+    rejects, images = defense in rejecting_defenses(summary), summary.run.images
     clean = next((row for row in summary.clean if row.defense == defense), None)
-    found = [_largest(summary, defense, attack) for attack in attacks]
-    return [_accuracy(clean), *(_attacked(row) for row in found)]
+    results = {(row.attack, row.epsilon): row for row in summary.results if row.defense == defense}
+    rows = [clean, *(results.get((attack, epsilon)) for attack, (_, epsilon) in columns.items())]
+    return ["-" if row is None else " ".join(figures_of(row, images, rejects)) for row in rows]
 
 
-def _largest(summary: RunSummary, defense: str, attack: str) -> ResultRow | None:
-    rows = [row for row in summary.results if (row.defense, row.attack) == (defense, attack)]
-    return max(rows, key=lambda row: Decimal(row.epsilon), default=None)
-
-
-def _accuracy(row: CleanRow | ResultRow | None) -> str:
-    if row is None:
-        return "-"
-    return f"{100 * row.accuracy:.1f} [{100 * row.accuracy_low:.1f}, {100 * row.accuracy_high:.1f}]"
-
-
-def _attacked(row: ResultRow | None) -> str:
-    return _accuracy(row) if row is None else f"{_accuracy(row)} ({100 * row.rejected / row.n:.1f}) at {row.epsilon}"
+def _verdict(summary: RunSummary, defense: str) -> str:
+    return " ".join(short_verdict(summary, defense)) or "-"
 
 
 def _run(summary: RunSummary) -> str:
     return summary.run.id if summary.complete else f"{summary.run.id} INCOMPLETE"
+
+
+def _notes(summaries: Mapping[str, RunSummary]) -> list[str]:
+    return [_MEANING, *dict.fromkeys(line for summary in summaries.values() for line in meanings(summary))]
