@@ -13,8 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.results.pages import write_page
-from tests.results.plan import DATASETS, FULL, Job, Scale, jobs
+from tests.results.pages import write_ablations, write_page
+from tests.results.plan import ABLATED, DATASETS, FULL, Job, Scale, ablations, jobs
 
 ROOT = Path(__file__).parents[2]
 _GRACE = 60.0
@@ -25,6 +25,18 @@ def main() -> int:
     """Return 0 when everything asked for is done, 75 if more is left."""
     options = _options()
     deadline = time.monotonic() + 60 * options.minutes
+    for folder in (options.work, options.pages):
+        folder.mkdir(parents=True, exist_ok=True)
+    left = False
+    for dataset in options.dataset or DATASETS:
+        if "paper" in options.part:
+            left |= not _paper(dataset, options, deadline)
+        if "ablations" in options.part and dataset in ABLATED:
+            left |= not _ablations(dataset, options, deadline)
+    return 75 if left else 0
+
+
+def _paper(dataset: str, options: argparse.Namespace, deadline: float) -> bool:
     scale = Scale(
         profile=options.profile,
         images=options.images,
@@ -33,19 +45,33 @@ def main() -> int:
         data_dir=options.data_dir,
         executor=options.executor,
     )
-    for folder in (options.work, options.pages):
-        folder.mkdir(parents=True, exist_ok=True)
-    left = False
-    for dataset in options.dataset or DATASETS:
-        db = Path(
-            os.path.relpath(options.work / f"{dataset}.db")
-        )  # commands are published, folders of a machine are not
-        planned = jobs(dataset, scale, db, ablations=options.ablations)
-        done = _carry_out(planned, deadline)
-        left |= len(done) < len(planned)
-        if len(done) > 1:  # beside training, the paper's attacks at least
-            write_page(options.pages, dataset, scale, db, done)
-    return 75 if left else 0
+    db = _store(options, dataset)
+    planned = jobs(dataset, scale, db)
+    done = _carry_out(planned, deadline)
+    if len(done) > 1:  # beside training, the paper's attacks at least
+        write_page(options.pages, dataset, scale, db, done)
+    return len(done) == len(planned)
+
+
+def _ablations(dataset: str, options: argparse.Namespace, deadline: float) -> bool:
+    scale = Scale(
+        profile=options.ablation_profile,
+        images=options.ablation_images,
+        adaptive_images=0,
+        epsilons="",
+        data_dir=options.data_dir,
+        executor=options.executor,
+    )
+    db = _store(options, f"ablations-{dataset}")
+    job = ablations(dataset, scale, db)
+    done = _carry_out([job], deadline)
+    if done:
+        write_ablations(options.pages, dataset, scale, db, job)
+    return bool(done)
+
+
+def _store(options: argparse.Namespace, name: str) -> Path:
+    return Path(os.path.relpath(options.work / f"{name}.db"))  # commands are published, folders of a machine are not
 
 
 def _options() -> argparse.Namespace:
@@ -58,10 +84,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after so many; the same command goes on")
     parser.add_argument("--data-dir", type=Path, help="folder of the data sets, where no mirror can be reached")
     parser.add_argument("--executor", default="local", help="who attacks: local (default), processes or ray")
-    parser.add_argument("--ablations", action="store_true", help="run the suites of ablations as well")
+    parser.add_argument(
+        "--part", action="append", choices=("paper", "ablations"), help="default: the paper's suites alone"
+    )
+    parser.add_argument("--ablation-profile", default="fast", help="quick, fast (default) or paper")
+    parser.add_argument("--ablation-images", type=int, default=1000, help="default: 1000")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "results", help="where the stores are kept")
     parser.add_argument("--pages", type=Path, default=ROOT / "docs" / "results", help="where the pages go")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.part = options.part or ["paper"]
+    return options
 
 
 def _carry_out(planned: list[Job], deadline: float) -> list[Job]:

@@ -51,12 +51,9 @@ def write_page(folder: Path, dataset: str, scale: Scale, db: Path, done: list[Jo
     """
     naive, adaptive = newest_runs(db, dataset)
     shown = [naive] if adaptive is None else [naive, adaptive]
-    title = f"# The paper's suite on {dataset}" + (f", reduced: {scale.reduced}" if scale.reduced else "")
-    discussion = folder / "discussion" / f"{dataset}.md"
+    suite = ("--suite", f"paper-{dataset}", "--profile", scale.profile, *scale.where)
     parts = [
-        title,
-        f"Written by `make results` from `{dataset}.zip`; `robench db import {dataset}.zip` gives the store back.",
-        discussion.read_text(encoding="utf-8").strip() if discussion.exists() else "",
+        f"# The paper's suite on {dataset}" + (f", reduced: {scale.reduced}" if scale.reduced else ""),
         "## Beside the paper",
         robench("report", "--run", naive["run"], "--against", "paper", "--format", "markdown", "--db", str(db)),
         "## What the numbers are worth",
@@ -66,14 +63,51 @@ def write_page(folder: Path, dataset: str, scale: Scale, db: Path, done: list[Jo
         "## Figures",
         *figures(folder, dataset, naive["run"], None if adaptive is None else adaptive["run"], db, *scale.where),
         "## Training",
-        _training(dataset, scale),
-        "## Provenance",
-        _provenance(done, shown),
+        _training([suite]),
     ]
-    (folder / f"{dataset}.md").write_text("\n\n".join(filter(None, map(str.strip, parts))) + "\n", encoding="utf-8")
-    archive = folder / f"{dataset}.zip"
+    _write(folder, dataset, parts, _provenance(done, shown), [run["run"] for run in shown], db=db)
+
+
+def write_ablations(folder: Path, dataset: str, scale: Scale, db: Path, done: Job) -> None:
+    """Write the page of a suite of ablations and the exported store.
+
+    Args:
+        folder: docs/results.
+        dataset: Name.
+        scale: How much was run.
+        db: The store, with the runs of all variants.
+        done: The command that ran to its end.
+    """
+    name = f"ablations-{dataset}"
+    variants = json.loads(robench("report", "--suite", name, "--json", "--db", str(db)))["variants"]
+    suite = ("--suite", name, "--profile", scale.profile, *scale.where)
+    parts = [
+        f"# What the paper leaves open, on {dataset}: profile {scale.profile}, {scale.images:,} images",
+        "## Side by side",
+        robench("report", "--suite", name, "--format", "markdown", "--db", str(db)),
+        "## Training",
+        _training([(*suite, "--variant", variant) for variant in variants]),
+    ]
+    runs = list(variants.values())
+    _write(folder, name, parts, _provenance([done], runs), [run["run"] for run in runs], db=db)
+
+
+def _write(folder: Path, name: str, parts: list[str], provenance: str, runs: list[str], *, db: Path) -> None:
+    """Write a page, with what a person wrote about it below its title, and the archive of its runs."""
+    title, *rest = parts
+    discussion = folder / "discussion" / f"{name}.md"
+    parts = [
+        title,
+        f"Written by `make results` from `{name}.zip`; `robench db import {name}.zip` gives the store back.",
+        discussion.read_text(encoding="utf-8") if discussion.exists() else "",
+        *rest,
+        "## Provenance",
+        provenance,
+    ]
+    (folder / f"{name}.md").write_text("\n\n".join(filter(None, map(str.strip, parts))) + "\n", encoding="utf-8")
+    archive = folder / f"{name}.zip"
     archive.unlink(missing_ok=True)
-    robench("db", "export", str(archive), *(word for run in shown for word in ("--run", run["run"])), "--db", str(db))
+    robench("db", "export", str(archive), *(word for run in runs for word in ("--run", run)), "--db", str(db))
 
 
 def newest_runs(db: Path, dataset: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
@@ -128,10 +162,10 @@ def figures(folder: Path, dataset: str, naive: str, adaptive: str | None, db: Pa
     return found
 
 
-def _training(dataset: str, scale: Scale) -> str:
-    """Return a table of the losses by epoch, with at most ten rows for each network."""
-    arguments = ("--suite", f"paper-{dataset}", "--profile", scale.profile, *scale.where)
-    networks = json.loads(robench("train", *arguments, "--json"))["networks"]
+def _training(requests: list[tuple[str, ...]]) -> str:
+    """Return a table of the losses by epoch, with at most ten rows for each network that ``robench train`` finds."""
+    found = (json.loads(robench("train", *request, "--json"))["networks"] for request in requests)
+    networks = list({network["digest"]: network for answer in found for network in answer}.values())
     lines = ["| network | epoch | loss | validation loss | seconds so far |", "|---|---|---|---|---|"]
     for network in networks:
         history, seconds = network["history"], 0.0

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DATASETS = ("mnist", "fashion-mnist", "cifar10")
+ABLATED = ("mnist", "cifar10")
+"""Data sets with a suite of ablations."""
 FULL = 10_000
 _NAIVE = ("fgsm", "bim", "pgd")
 _FOUR = {"mnist": "0.05,0.1,0.2,0.3", "fashion-mnist": "0.05,0.1,0.2,0.3", "cifar10": "0.01,0.02,0.04,0.06"}
@@ -61,20 +63,19 @@ class Job:
     arguments: tuple[str, ...]
 
 
-def jobs(dataset: str, scale: Scale, db: Path, *, ablations: bool) -> list[Job]:
+def jobs(dataset: str, scale: Scale, db: Path) -> list[Job]:
     """Return the commands for a data set, in order: training, the paper's attacks, those that know the defense.
 
     Args:
         dataset: Name.
         scale: How much.
         db: The store.
-        ablations: Whether to run the suite of ablations as well, if the data set has one.
     """
     suite = ("--suite", f"paper-{dataset}", "--profile", scale.profile, *scale.where)
     sweep = ("--epsilons", scale.epsilons) if scale.epsilons else ()
     store = ("--executor", scale.executor, "--db", str(db))
     naive = tuple(word for attack in _NAIVE for word in ("--attack", attack))
-    found = [
+    return [
         Job(name=f"{dataset}: training", arguments=("train", *suite)),
         Job(
             name=f"{dataset}: the paper's attacks",
@@ -88,7 +89,18 @@ def jobs(dataset: str, scale: Scale, db: Path, *, ablations: bool) -> list[Job]:
             ),
         ),
     ]
-    if ablations and dataset != "fashion-mnist":
-        arguments = ("run", "--suite", f"ablations-{dataset}", *scale.where, *store)
-        found.append(Job(name=f"{dataset}: ablations", arguments=arguments))
-    return found
+
+
+def ablations(dataset: str, scale: Scale, db: Path) -> Job:
+    """Return the command that runs every variant of a suite of ablations.
+
+    Args:
+        dataset: One of ``ABLATED``.
+        scale: How much; its epsilons are the suite's.
+        db: The store.
+    """
+    suite = ("--suite", f"ablations-{dataset}", "--profile", scale.profile, "--images", str(scale.images))
+    return Job(
+        name=f"{dataset}: ablations",
+        arguments=("run", *suite, *scale.where, "--executor", scale.executor, "--db", str(db)),
+    )
