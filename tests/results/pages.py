@@ -189,7 +189,14 @@ def _provenance(done: list[Job], runs: list[dict[str, Any]]) -> str:
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
     lines = [
         f"- hardware that wrote this page: {hardware}, {platform.machine()}; {versions}",
-        *(f"- run {run['run']}: {run['images']} images, seed {run['seed']}" for run in runs),
+        *(f"- {_named(run)}" for run in runs),
     ]
     commands = "\n".join(f"robench {shlex.join(job.arguments)}" for job in done)
     return "\n".join(lines) + f"\n\n```\n{commands}\n```"
+
+
+def _named(run: dict[str, Any]) -> str:
+    details = run["details"]
+    digests = ", ".join(f"{name} {details[f'{name}_digest'][:12]}" for name in ("data", "classifier"))
+    variant = f" ({details['variant']})" if details.get("variant") else ""
+    return f"run {run['run']}{variant}: {run['images']:,} images, seed {run['seed']}; SHA-256: {digests}"
