@@ -75,6 +75,13 @@ def compare_published(
         reference=reference,
         run=summary.run.id,
         dataset=dataset,
+        classifier=summary.run.classifier,
+        profile=summary.run.profile,
+        images=summary.run.images,
+        seed=summary.run.seed,
+        complete=summary.complete,
+        knowledge={row.attack: row.knowledge for row in summary.results},
+        cards={card.defense: card.verdict for card in summary.cards},
         figures=figures,
         unmatched=len(wanted) - len(figures),
         deviations=_deviations(summary, wanted, settings),
@@ -165,7 +172,7 @@ def _verdict(figure: Published, found: Measured) -> Verdict:
 def _deviations(summary: RunSummary, published: Sequence[Published], settings: Mapping[str, object]) -> tuple[str, ...]:
     ours = {**summary.details, "images": summary.run.images, "profile": summary.run.profile}
     told = [
-        f"{key.replace('_', ' ')} {ours.get(key)}, published with {value}"
+        f"{key.replace('_', ' ')} {_told(ours.get(key))}, published with {_told(value)}"
         for key, value in settings.items()
         if ours.get(key) != value
     ]
@@ -173,5 +180,15 @@ def _deviations(summary: RunSummary, published: Sequence[Published], settings: M
     theirs = {figure.epsilon for figure in published if figure.attack in attacks and figure.epsilon}
     epsilons = {row.epsilon for row in summary.results if row.attack in attacks}
     if theirs and len(epsilons) < len(theirs):
-        told.append(f"{len(epsilons)} epsilons, published with {len(theirs)} or more: the worst may lie between ours")
+        count = f"{len(epsilons)} epsilons" if len(epsilons) > 1 else "1 epsilon"
+        told.append(f"{count}, published with {len(theirs)} or more: the worst may lie between ours")
     return tuple(told)
+
+
+def _told(value: object) -> str:
+    """Write a setting for people."""
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {_told(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_told, value)) or "none"
+    return str(value)

@@ -115,11 +115,12 @@ def _falling(curve: Mapping[str, float]) -> tuple[Trait, ...]:
     rise = max((later - earlier for earlier, later in pairwise(values)), default=None)
     if rise is None:
         return ()
+    ends = f"{100 * values[0]:.1f} to {100 * values[-1]:.1f} %"
     return (
         Trait(
             claim="under BIM accuracy falls as epsilon grows",
             holds=rise <= _RISE if len(set(values)) > 1 else None,
-            found=f"{100 * values[0]:.1f} to {100 * values[-1]:.1f} %, largest rise {100 * max(rise, 0):.1f} points",
+            found=f"puvae {ends}, largest rise {100 * max(rise, 0):.1f} points",
         ),
     )
 

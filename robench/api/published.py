@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Quantity = Literal["accuracy", "worst accuracy", "worst epsilon", "adversarial proportion", "threshold"]
 Verdict = Literal["within", "within error", "outside", "not judged"]
@@ -84,7 +87,12 @@ class PublishedComparison:
     Attributes:
         reference: What the figures are of.
         run: Id.
-        dataset: Name.
+        dataset, classifier, profile: Names.
+        images: That the run asks for.
+        seed: Of the run.
+        complete: Whether it has all its outcomes.
+        knowledge: Of each attack in the run.
+        cards: The verdict on each defense that has one.
         figures: Those with a counterpart in the run, in the order of the reference.
         unmatched: Number of figures of this data set without one.
         deviations: What the run does differently from the reference, in words.
@@ -94,6 +102,13 @@ class PublishedComparison:
     reference: str
     run: str
     dataset: str
+    classifier: str
+    profile: str
+    images: int
+    seed: int
+    complete: bool
+    knowledge: Mapping[str, str]
+    cards: Mapping[str, str]
     figures: tuple[ComparedFigure, ...]
     unmatched: int
     deviations: tuple[str, ...]

@@ -17,7 +17,7 @@ from robench.cli.context import (
 from robench.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from robench.api.records import RunSummary
     from robench.session import Session
@@ -32,7 +32,8 @@ def report(
         typer.Option("--run", metavar="ID", help="Beginning of a run's id (default: the newest); again for several."),
     ] = None,
     suite: Annotated[
-        str | None, typer.Option("--suite", metavar="NAME", help="The newest run of this suite (default: of any).")
+        str | None,
+        typer.Option("--suite", metavar="NAME", help="The newest run of this suite, or of each of its variants."),
     ] = None,
     form: Annotated[
         str | None,
@@ -61,12 +62,14 @@ def report(
     from robench.cli.output import stdout_into
 
     if form is None and not json and output is not None:
-        form = _BY_ENDING.get(output.suffix.lower())
+        form = _ending(output)
     chosen = _checked(form, json=json, proportion=proportion, alone=against is not None, runs=len(run or ()))
     session = open_session()
     store = session.paths(db=db).db
     with stdout_into(output):
-        if suite is not None and not run and against is None and (variants := session.variants(store, suite)):
+        if suite is not None and not run and (variants := session.variants(store, suite)):
+            if against is not None:
+                raise _several(suite, variants)
             print_variants(suite, variants, chosen)
             return
         wanted: list[str | None] = [*run] if run else [None]
@@ -78,6 +81,22 @@ def report(
             sys.stdout.write(_page(session, store, summaries[0].run.id, data_dir))
         else:
             _print(summaries, chosen, proportion=proportion)
+
+
+def _several(suite: str, variants: "Mapping[str, RunSummary]") -> UsageError:
+    named = ", ".join(f"{summary.run.id} ({name})" for name, summary in variants.items())
+    return UsageError(f"--against: the suite {suite} has variants, each a run of its own", f"name one --run: {named}")
+
+
+def _ending(output: Path) -> str | None:
+    """Return the format that the ending of a file asks for; None for text."""
+    ending = output.suffix.lower()
+    if ending in {"", ".txt"}:
+        return None
+    if ending not in _BY_ENDING:
+        message = f"--output {output}: a report has no format for the ending {ending}"
+        raise UsageError(message, f"choose one of {', '.join(_BY_ENDING)}, or give --format as well")
+    return _BY_ENDING[ending]
 
 
 def _checked(form: str | None, *, json: bool, proportion: bool, alone: bool, runs: int) -> str:

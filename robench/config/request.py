@@ -337,6 +337,7 @@ def _parameters(
         if variant is not None:
             place = partial(config.place, "suites", suite, "variants", variant)
             layers.append((config.variants[suite][variant], place))
+            _uncontradicted(suite, variant, config.variants[suite][variant], settings)
     elif overrides.variant is not None:
         message = f"--variant {overrides.variant}: only a suite has variants"
         raise UsageError(message, "give --suite as well")
@@ -350,8 +351,25 @@ def _parameters(
     return tables
 
 
+def _uncontradicted(
+    suite: str,
+    variant: str,
+    parameters: Mapping[str, Mapping[str, Scalar]],
+    settings: Mapping[str, Mapping[str, Scalar]],
+) -> None:
+    """Refuse to set what a variant is about: its results would stand under its name, and be of something else."""
+    for name, given in settings.items():
+        for key in given:
+            if key in parameters.get(name, {}):
+                message = f"--set {name}.{key}: this is what the variant {variant} of {suite} sets"
+                raise UsageError(message, "leave --set out, choose another variant, or add one to benchmarks.toml")
+
+
 def _variant(config: Config, overrides: Overrides) -> str | None:
     variants = config.variants[str(overrides.suite)]
+    if overrides.variant is not None and not variants:
+        message = f"--variant {overrides.variant}: the suite {overrides.suite} has no variants"
+        raise UsageError(message, "leave --variant out")
     if overrides.variant is not None:
         known_name(overrides.variant, "--variant", f"variant of {overrides.suite}", variants)
     elif variants:

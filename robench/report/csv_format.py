@@ -42,6 +42,8 @@ COLUMNS = (
     "classifier_digest",
     "defense_digest",
     "robench",
+    "suite",
+    "variant",
 )
 """Of the file; ``docs/tables.md`` explains them."""
 
@@ -114,4 +116,6 @@ def _provenance(summary: RunSummary, defense: str) -> dict[str, object]:
         "classifier_digest": summary.details.get("classifier_digest"),
         "defense_digest": facts.get("digest"),
         "robench": entry(summary.details, "environment").get("robench"),
+        "suite": summary.details.get("suite"),
+        "variant": summary.details.get("variant"),
     }

@@ -10,10 +10,11 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from robench.api.records import CLEAN
+from robench.api.records import CLEAN, UNRELIABLE
 from robench.errors import UsageError
 from robench.report.listing import plain, print_listing
 from robench.report.markdown import escape, markdown_table
+from robench.report.sweeps import attack_name, upper_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,9 +34,12 @@ _MEANING = (
 
 def published_rows(comparison: PublishedComparison) -> list[tuple[str, ...]]:
     """Return the rows under ``HEADER``: every figure of a table, and a row for each curve of a figure."""
-    tables = [_row(figure) for figure in comparison.figures if not figure.published.source.startswith(_CURVE)]
+    knowledge = comparison.knowledge
+    tables = [
+        _row(figure, knowledge) for figure in comparison.figures if not figure.published.source.startswith(_CURVE)
+    ]
     points = [figure for figure in comparison.figures if figure.published.source.startswith(_CURVE)]
-    singles = [_row(figure) for figure in points if not figure.published.epsilon]
+    singles = [_row(figure, knowledge) for figure in points if not figure.published.epsilon]
     curves = groupby(
         (figure for figure in points if figure.published.epsilon),
         key=lambda figure: (
@@ -45,7 +49,7 @@ def published_rows(comparison: PublishedComparison) -> list[tuple[str, ...]]:
             figure.published.attack,
         ),
     )
-    return [*tables, *singles, *(_curve(tuple(figures)) for _, figures in curves)]
+    return [*tables, *singles, *(_curve(tuple(figures), knowledge) for _, figures in curves)]
 
 
 def published_notes(comparison: PublishedComparison) -> list[str]:
@@ -54,7 +58,11 @@ def published_notes(comparison: PublishedComparison) -> list[str]:
     counts = dict.fromkeys(("within", "within error", "outside", "not judged"), 0)
     for figure in comparison.figures:
         counts[figure.verdict] += 1
+    failed = [name for name, verdict in comparison.cards.items() if verdict.startswith(UNRELIABLE)]
     return [
+        *([] if comparison.complete else ["INCOMPLETE: the run lacks outcomes; the command that began it goes on"]),
+        *upper_bounds(comparison.knowledge.values()),
+        *([f"{UNRELIABLE}: the evaluation of {', '.join(failed)} failed its own diagnostics"] if failed else []),
         _MEANING,
         "of all figures: "
         + ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
@@ -66,7 +74,10 @@ def published_notes(comparison: PublishedComparison) -> list[str]:
 
 def published_title(comparison: PublishedComparison) -> str:
     """Name the run and what it is compared with."""
-    return f"run {comparison.run} on {comparison.dataset} against {comparison.reference}"
+    return (
+        f"run {comparison.run} on {comparison.dataset} against {comparison.reference}: classifier "
+        f"{comparison.classifier}, profile {comparison.profile}, {comparison.images:,} images, seed {comparison.seed}"
+    )
 
 
 def print_published(comparison: PublishedComparison, console: Console) -> None:
@@ -102,7 +113,10 @@ def _to_csv(comparison: PublishedComparison) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     names = ("defense", "attack", "epsilon", "quantity", "value", "low", "high", "source")
     writer.writerow(
-        ["run", "dataset", *names, "measured", "measured_low", "measured_high", "n", "difference", "verdict"]
+        [
+            *("run", "dataset", "classifier", "profile", "seed", "complete", *names, "knowledge"),
+            *("measured", "measured_low", "measured_high", "n", "difference", "verdict", "card"),
+        ]
     )
     for figure in comparison.figures:
         published, measured = figure.published, figure.measured
@@ -110,13 +124,19 @@ def _to_csv(comparison: PublishedComparison) -> str:
             [
                 comparison.run,
                 comparison.dataset,
+                comparison.classifier,
+                comparison.profile,
+                comparison.seed,
+                "yes" if comparison.complete else "no",
                 *(getattr(published, name) for name in names),
+                comparison.knowledge.get(published.attack, ""),
                 measured.value,
                 measured.low,
                 measured.high,
                 measured.n,
                 figure.difference,
                 figure.verdict,
+                comparison.cards.get(published.defense, ""),
             ]
         )
     return buffer.getvalue()
@@ -139,11 +159,11 @@ def render_published(comparison: PublishedComparison, form: str) -> str:
     return PUBLISHED_FORMATS[form](comparison)
 
 
-def _row(figure: ComparedFigure) -> tuple[str, ...]:
+def _row(figure: ComparedFigure, knowledge: Mapping[str, str]) -> tuple[str, ...]:
     published, measured = figure.published, figure.measured
     quantity = published.quantity
     place = f" at {published.epsilon}" if published.epsilon else ""
-    under = "" if published.attack == CLEAN else f" under {published.attack}"
+    under = "" if published.attack == CLEAN else f" under {attack_name(published.attack, knowledge)}"
     what = "clean accuracy" if published.attack == CLEAN and quantity == "accuracy" else quantity
     expected = (
         ""
@@ -162,7 +182,7 @@ def _row(figure: ComparedFigure) -> tuple[str, ...]:
     )
 
 
-def _curve(figures: tuple[ComparedFigure, ...]) -> tuple[str, ...]:
+def _curve(figures: tuple[ComparedFigure, ...], knowledge: Mapping[str, str]) -> tuple[str, ...]:
     """Sum up the points of one curve."""
     first = figures[0].published
     furthest = max(figures, key=lambda figure: abs(figure.difference))
@@ -172,7 +192,7 @@ def _curve(figures: tuple[ComparedFigure, ...]) -> tuple[str, ...]:
     verdict = f"{within} of {len(judged)} within" + (f", {nearly} within error" if nearly else "")
     points = f"{len(figures)} points" if len(figures) > 1 else "1 point"
     return (
-        f"{first.defense} under {first.attack}: {first.quantity}, {points}",
+        f"{first.defense} under {attack_name(first.attack, knowledge)}: {first.quantity}, {points}",
         _range(figure.published.value for figure in figures),
         _range(figure.measured.value for figure in figures),
         f"mean {100 * mean:.1f}, most {_signed(furthest.difference, first.quantity)} at {furthest.published.epsilon}",

@@ -11,7 +11,7 @@ from robench.api.records import ADAPTIVE, CLEAN, COMPOSITES, REJECTION, WORST_CA
 from robench.report.provenance import has_threshold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from robench.api.records import RunSummary
 
@@ -42,12 +42,28 @@ class Sweep:
     @property
     def name(self) -> str:
         """The attack and, unless its name says so, what it knows."""
-        return f"{self.attack} ({self.knowledge})" if self.knowledge not in {"", self.attack} else self.attack
+        return attack_name(self.attack, {self.attack: self.knowledge})
 
     @property
     def per_image(self) -> bool:
         """Whether it is an ensemble, whose robust accuracy never rises with epsilon."""
         return self.attack in COMPOSITES
+
+
+def attack_name(attack: str, knowledge: Mapping[str, str]) -> str:
+    """Return the name of an attack and, unless its name says so, what it knows; by attack, as far as it is known."""
+    known = knowledge.get(attack, "")
+    return f"{attack} ({known})" if known not in {"", attack} else attack
+
+
+def upper_bounds(knowledge: Iterable[str]) -> tuple[str, ...]:
+    """Say which of some numbers are no robustness, a line for each kind of knowledge."""
+    known = set(knowledge)
+    return tuple(
+        f"{meaning}; these numbers are upper bounds, not robustness"
+        for kind, meaning in UPPER_BOUNDS.items()
+        if kind in known
+    )
 
 
 def list_sweeps(summary: RunSummary) -> tuple[Sweep, ...]:
@@ -98,13 +114,7 @@ def meanings(summary: RunSummary) -> tuple[str, ...]:
         lines.append(
             f"{ADAPTIVE}: an image is lost where any attack that knows the defense won at this or a smaller epsilon"
         )
-    known = {row.knowledge for row in summary.results}
-    lines += [
-        f"{meaning}; these numbers are upper bounds, not robustness"
-        for knowledge, meaning in UPPER_BOUNDS.items()
-        if knowledge in known
-    ]
-    return tuple(lines)
+    return (*lines, *upper_bounds(row.knowledge for row in summary.results))
 
 
 def short_verdict(summary: RunSummary, defense: str) -> tuple[str, ...]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from robench.api.records import NORM_LABELS
 from robench.errors import UsageError
+from robench.report.csv_format import to_csv
 from robench.report.json_format import to_document
 from robench.report.listing import plain, print_listing
 from robench.report.markdown import escape, markdown_table
@@ -65,11 +64,9 @@ def render_variants(suite: str, summaries: Mapping[str, RunSummary], form: str) 
     if form == "json":
         variants = {name: to_document(summary) for name, summary in summaries.items()}
         return json.dumps({"suite": suite, "variants": variants}, indent=2, allow_nan=False) + "\n"
-    header, rows = _table(summaries)
     if form == "csv":
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([header, *rows])
-        return text.getvalue()
+        return to_csv(*summaries.values())
+    header, rows = _table(summaries)
     cells = [[escape(cell) for cell in row] for row in rows]
     notes = "\n".join(f"- {escape(note)}" for note in _notes(summaries))
     title = f"**{escape(_title(suite, summaries))}**"
@@ -77,23 +74,37 @@ def render_variants(suite: str, summaries: Mapping[str, RunSummary], form: str) 
 
 
 def _title(suite: str, summaries: Mapping[str, RunSummary]) -> str:
-    first = next(iter(summaries.values()))
-    run, norm = first.run, NORM_LABELS.get(first.norm, first.norm)
-    return (
-        f"suite {suite}: {run.dataset}, classifier {run.classifier}, profile {run.profile}, {run.images:,} images, "
-        f"seed {run.seed}, norm {norm}"
-    )
+    shared = {name: values for name, values in _settings(summaries).items() if len(set(values)) == 1}
+    return f"suite {suite}: {', '.join(f'{name} {values[0]}'.strip() for name, values in shared.items())}"
+
+
+def _settings(summaries: Mapping[str, RunSummary]) -> dict[str, list[str]]:
+    """Return what the runs were asked for, by what to call it, a value for each run."""
+    runs = [(summary.run, NORM_LABELS.get(summary.norm, summary.norm)) for summary in summaries.values()]
+    return {
+        "data": [run.dataset for run, _ in runs],
+        "classifier": [run.classifier for run, _ in runs],
+        "profile": [run.profile for run, _ in runs],
+        "n": [f"{run.images:,}" for run, _ in runs],
+        "seed": [str(run.seed) for run, _ in runs],
+        "norm": [norm for _, norm in runs],
+    }
 
 
 def _table(summaries: Mapping[str, RunSummary]) -> tuple[list[str], list[list[str]]]:
     columns = {sweep.attack: (sweep.name, sweep.epsilons[-1]) for sweep in _sweeps(summaries)}
+    differing = {name: values for name, values in _settings(summaries).items() if len(set(values)) > 1}
     rows = [
-        [variant, defense, *_cells(summary, defense, columns), _verdict(summary, defense), _run(summary)]
-        for variant, summary in summaries.items()
+        [
+            *(variant, defense, *(values[place] for values in differing.values())),
+            *_cells(summary, defense, columns),
+            *(_verdict(summary, defense), _run(summary)),
+        ]
+        for place, (variant, summary) in enumerate(summaries.items())
         for defense in summary.defenses
     ]
     headings = [f"{name} eps {epsilon}" for name, epsilon in columns.values()]
-    return ["variant", "defense", "clean", *headings, "verdict", "run"], rows
+    return ["variant", "defense", *differing, "clean", *headings, "verdict", "run"], rows
 
 
 def _sweeps(summaries: Mapping[str, RunSummary]) -> list[Sweep]:

@@ -145,6 +145,24 @@ def test_a_suite_with_variants_is_a_run_for_each_side_by_side(program: Program) 
     )
 
 
+def test_a_variant_is_not_what_another_setting_makes_of_it(program: Program) -> None:
+    (program.folder / "benchmarks.toml").write_text(VARIANTS, encoding="utf-8")
+    refused = program("run", "--suite", "toys", "--variant", "one-step", "--set", "pgd.steps=2")
+    assert refused.returncode == 2
+    assert "--set pgd.steps: this is what the variant one-step of toys sets" in refused.stderr
+    other = program("run", "--suite", "toys", "--variant", "one-step", "--set", "pgd.relative_step=0.5", "--dry-run")
+    assert "this is what the variant" not in other.stderr
+
+
+def test_variants_are_not_put_beside_published_figures_as_if_they_were_one_run(program: Program) -> None:
+    (program.folder / "benchmarks.toml").write_text(VARIANTS, encoding="utf-8")
+    run = program("run", "--suite", "toys", "--variant", "forty", "--device", "cpu", "--json")
+    number = json.loads(run.stdout)["variants"]["forty"]["run"]
+    refused = program("report", "--suite", "toys", "--against", "paper")
+    assert refused.returncode == 2
+    assert f"name one --run: {number} (forty)" in " ".join(refused.stderr.split())
+
+
 def test_an_error_says_which_variant_it_is_about(program: Program) -> None:
     impossible = VARIANTS.replace('["none"]', '["toy-detect"]')
     impossible = impossible.replace("images = 30", "images = 30\nfalse_positive_rate = 1e-9")

@@ -60,6 +60,14 @@ def test_other_formats_can_be_written_to_files_too(program: Program, stored: str
     assert (program.folder / "r.csv").read_text().startswith("run,dataset")
 
 
+def test_an_ending_without_a_format_is_refused_and_writes_nothing(program: Program, stored: str) -> None:
+    refused = program("report", "--run", stored, "--output", "r.pdf")
+    assert refused.returncode == 2
+    assert "--output r.pdf: a report has no format for the ending .pdf" in refused.stderr
+    assert not (program.folder / "r.pdf").exists()
+    assert program("report", "--run", stored, "--output", "r.txt").returncode == 0
+
+
 def test_the_ending_of_a_file_says_the_format_unless_format_does(program: Program, stored: str) -> None:
     beginnings = {"r.csv": "run,dataset", "r.html": "<!DOCTYPE html>", "r.tex": "%", "r.json": "{", "r.md": "**"}
     for name, beginning in beginnings.items():

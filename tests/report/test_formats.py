@@ -94,6 +94,8 @@ def test_csv_round_trips(small: RunSummary) -> None:
         "classifier_digest": "fedcba9876543210" * 4,
         "defense_digest": "1" * 64,
         "robench": "",
+        "suite": "",
+        "variant": "",
     }
     assert {(line["defense"], line["threshold"], line["defense_digest"][:1]) for line in lines} == {
         ("none", "", "1"),

@@ -1,4 +1,4 @@
-"""Run the paper's suites for as long as is asked, then write docs/results; repeat to go on.
+"""Run the paper's suites for as long as is asked, then write docs/results; repeat to go on while this ends with 75.
 
 Everything resumes: trainings from their checkpoints, runs from the store.
 """
@@ -17,26 +17,25 @@ from tests.results.pages import write_ablations, write_page
 from tests.results.plan import ABLATED, DATASETS, FULL, Job, Scale, ablations, jobs
 
 ROOT = Path(__file__).parents[2]
+_FAILED, _TIME_IS_UP = 1, 75
 _GRACE = 60.0
 """Seconds that a stopped command has to store what it finished."""
 
 
 def main() -> int:
-    """Return 0 when everything asked for is done, 75 if more is left."""
+    """Return 0 when everything asked for is done, 75 if the time was up, 1 if a command failed, so that none helps."""
     options = _options()
     deadline = time.monotonic() + 60 * options.minutes
-    for folder in (options.work, options.pages):
-        folder.mkdir(parents=True, exist_ok=True)
-    left = False
-    for dataset in options.dataset or DATASETS:
+    statuses = {0}
+    for dataset in options.dataset:
         if "paper" in options.part:
-            left |= not _paper(dataset, options, deadline)
+            statuses.add(_paper(dataset, options, deadline))
         if "ablations" in options.part and dataset in ABLATED:
-            left |= not _ablations(dataset, options, deadline)
-    return 75 if left else 0
+            statuses.add(_ablations(dataset, options, deadline))
+    return _FAILED if _FAILED in statuses else max(statuses)
 
 
-def _paper(dataset: str, options: argparse.Namespace, deadline: float) -> bool:
+def _paper(dataset: str, options: argparse.Namespace, deadline: float) -> int:
     scale = Scale(
         profile=options.profile,
         images=options.images,
@@ -47,13 +46,13 @@ def _paper(dataset: str, options: argparse.Namespace, deadline: float) -> bool:
     )
     db = _store(options, dataset)
     planned = jobs(dataset, scale, db)
-    done = _carry_out(planned, deadline)
+    done, status = _carry_out(planned, deadline)
     if len(done) > 1:  # beside training, the paper's attacks at least
         write_page(options.pages, dataset, scale, db, done)
-    return len(done) == len(planned)
+    return status
 
 
-def _ablations(dataset: str, options: argparse.Namespace, deadline: float) -> bool:
+def _ablations(dataset: str, options: argparse.Namespace, deadline: float) -> int:
     scale = Scale(
         profile=options.ablation_profile,
         images=options.ablation_images,
@@ -64,10 +63,10 @@ def _ablations(dataset: str, options: argparse.Namespace, deadline: float) -> bo
     )
     db = _store(options, f"ablations-{dataset}")
     job = ablations(dataset, scale, db)
-    done = _carry_out([job], deadline)
+    done, status = _carry_out([job], deadline)
     if done:
         write_ablations(options.pages, dataset, scale, db, job)
-    return bool(done)
+    return status
 
 
 def _store(options: argparse.Namespace, name: str) -> Path:
@@ -93,21 +92,32 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--pages", type=Path, default=ROOT / "docs" / "results", help="where the pages go")
     options = parser.parse_args()
     options.part = options.part or ["paper"]
+    if options.part == ["ablations"] and not set(options.dataset or ABLATED) & set(ABLATED):
+        parser.error(f"--part ablations: only {' and '.join(ABLATED)} have a suite of ablations")
+    options.dataset = options.dataset or DATASETS
+    if not options.minutes > 0:  # nor is "nan"
+        parser.error("--minutes: give a number above 0")
+    for folder in (options.work, options.pages):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            parser.error(f"{folder} cannot be made a folder: {error.strerror}; give others with --work and --pages")
     return options
 
 
-def _carry_out(planned: list[Job], deadline: float) -> list[Job]:
-    """Run commands one by one until one fails or the time is up; return those that ended well."""
-    done = []
+def _carry_out(planned: list[Job], deadline: float) -> tuple[list[Job], int]:
+    """Run commands one by one until one fails or the time is up; return those that ended well, and 0, 1 or 75."""
+    done: list[Job] = []
     for job in planned:
         seconds = deadline - time.monotonic()
-        if seconds <= 0 or not _succeeds(job, seconds):
-            break
+        status = _TIME_IS_UP if seconds <= 0 else _run(job, seconds)
+        if status:
+            return done, status
         done.append(job)
-    return done
+    return done, 0
 
 
-def _succeeds(job: Job, seconds: float) -> bool:
+def _run(job: Job, seconds: float) -> int:
     sys.stderr.write(f"results: {job.name}\n")
     process = subprocess.Popen([sys.executable, "-m", "robench", *job.arguments], stdout=subprocess.DEVNULL)
     try:
@@ -116,10 +126,10 @@ def _succeeds(job: Job, seconds: float) -> bool:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=_GRACE)
         sys.stderr.write(f"results: {job.name}: the time is up; the same command goes on\n")
-        return False
+        return _TIME_IS_UP
     if status != 0:
         sys.stderr.write(f"results: {job.name}: exit {status}\n")
-    return status == 0
+    return _FAILED if status else 0
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from robench.errors import UsageError
 from robench.report.figures.catalogue import FIGURES
 from robench.report.figures.marks import Layout
 from robench.report.figures.reconstructions import draw_reconstructions
+from robench.report.sweeps import count_outcomes
 
 if TYPE_CHECKING:
     from robench.api.exhibit import Exhibit
@@ -125,10 +126,12 @@ def caption_of(name: str, exhibit: Exhibit) -> str:
 
 
 def _doubt(exhibit: Exhibit) -> str:
-    """Name the defenses whose evaluation failed its diagnostics."""
+    """Say that outcomes are missing, and name the defenses whose evaluation failed its diagnostics."""
     failed = [card for card in exhibit.summary.cards if card.verdict.startswith(UNRELIABLE)]
     told = "; ".join(f"{card.defense}{card.verdict.removeprefix(UNRELIABLE).split('; LESS')[0]}" for card in failed)
-    return f" {UNRELIABLE}, the evaluation failed its diagnostics: {told}." if told else ""
+    summary = exhibit.summary
+    lacking = "" if summary.complete else f" INCOMPLETE: {count_outcomes(summary):,} of {summary.planned:,} outcomes."
+    return lacking + (f" {UNRELIABLE}, the evaluation failed its diagnostics: {told}." if told else "")
 
 
 def thinned(part: Specification) -> Specification:
