@@ -62,7 +62,7 @@ def test_a_run_of_a_suite_is_put_beside_published_figures(program: Program) -> N
     assert (found["run"], found["dataset"], found["unmatched"]) == (run, "toy-bars", 0)
     assert [figure["verdict"] for figure in found["figures"]] == ["within", "outside"]
     text = program("report", "--suite", "toys", "--against", "ours.csv").stdout
-    assert "toy-detect under fgsm: accuracy at 0.3" in text
+    assert "toy-detect under fgsm (naive): accuracy at 0.3" in text
     paper = program("report", "--against", "paper")
     assert (paper.returncode, paper.stdout) == (2, "")
     assert "it has no figures of the data set toy-bars" in paper.stderr

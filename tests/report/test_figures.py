@@ -197,6 +197,12 @@ def test_captions_say_what_is_not_to_be_relied_on(small: RunSummary) -> None:
     assert told.endswith("UNRELIABLE, the evaluation failed its diagnostics: magnet: pgd: unbounded.")
 
 
+def test_captions_say_what_a_run_has_not_stored(small: RunSummary) -> None:
+    assert "INCOMPLETE" not in caption_of("curves", exhibit_of(small))
+    stopped = replace(small, complete=False, planned=50_000)
+    assert " of 50,000 outcomes." in caption_of("curves", exhibit_of(stopped)).split("INCOMPLETE:")[1]
+
+
 def test_figures_that_the_table_of_results_lacks_have_one_of_their_own(shown: Exhibit) -> None:
     told = {name: figure.numbers(shown) for name, figure in FIGURES.items() if figure.numbers}
     assert told["critical"][1][1] == ("magnet", "0.1", "500", "80.0", "70.0", "90.0")
