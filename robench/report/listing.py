@@ -5,6 +5,7 @@ rich is imported inside the functions: it takes 60 ms, and JSON and CSV do witho
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+_SHORTEST = (8, 4, 1)
+"""To how many letters columns of long words shrink: all to the first, if need be, before one shrinks to the next."""
 
 
 def print_listing(console: Console, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -75,9 +79,10 @@ def print_table(console: Console, table: Table) -> None:
 
 
 def _narrow(console: Console, table: Table) -> None:
-    """Make the widest columns of a table narrower until it fits, but none narrower than its longest word.
+    """Make the widest columns narrower until a table fits, below their longest word only where there is no way out.
 
-    Left alone, rich goes on until words break in columns that have but one word.
+    Left alone, rich goes on until words break in columns that have but one word. Here the column of the longest word
+    breaks, most often one of paths, before any other.
     """
     from rich.measure import Measurement
 
@@ -89,11 +94,17 @@ def _narrow(console: Console, table: Table) -> None:
     least = [max(size.minimum for size in column) for column in sizes]
     widths = [max(size.maximum for size in column) for column in sizes]
     excess = natural_width(console, table) - console.width
-    if not 0 < excess <= sum(widths) - sum(least):
-        return  # it fits, or rich has to break words
-    for _ in range(excess):
+    for _ in range(min(excess, sum(widths) - sum(least))):
         able = [place for place, width in enumerate(widths) if width > least[place]]
         widths[max(able, key=widths.__getitem__)] -= 1
+        excess -= 1
+    longest_first = sorted(range(len(least)), key=least.__getitem__, reverse=True)
+    for shortest, place in product(_SHORTEST, longest_first):
+        taken = max(0, min(excess, widths[place] - shortest))
+        widths[place] -= taken
+        excess -= taken
+    if excess > 0:
+        return  # there are too many columns: as well as rich can
     for column, width in zip(table.columns, widths, strict=True):
         column.width = width
 

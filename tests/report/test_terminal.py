@@ -222,6 +222,18 @@ def test_narrow_listing_wraps_between_words_and_breaks_none(make_console: Consol
     assert all(word in words for cell in (*headers, *cells) for word in cell.split())
 
 
+def test_narrow_listing_breaks_the_longest_word_only_where_one_must_break(make_console: ConsoleFactory) -> None:
+    console, text = make_console(60)
+    path = "/home/somebody/.cache/robench/weights/fashion-mnist/puvae-c-cc8211026e55"
+
+    print_listing(console, ("network", "digest", "folder", "state"), [("puvae-c", "cc8211026e55", path, "UNRELIABLE")])
+
+    assert max(map(len, text.getvalue().splitlines())) <= 60
+    pieces = text.getvalue().split()
+    assert {"network", "digest", "folder", "state", "puvae-c", "cc8211026e55", "UNRELIABLE"} < set(pieces)
+    assert "".join(piece for piece in pieces if piece in path and piece != "puvae-c") == "cc8211026e55" + path
+
+
 @pytest.mark.parametrize("width", [30, 60])
 def test_card_lines_go_on_below_their_text(small: RunSummary, make_console: ConsoleFactory, width: int) -> None:
     words = " ".join(f"word{number}" for number in range(30))
