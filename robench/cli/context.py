@@ -37,8 +37,10 @@ def stdout_for_results_only() -> AbstractContextManager[object]:
 
 
 @contextmanager
-def about_variant(name: str | None) -> "Iterator[None]":
-    """Say of robench's own errors which variant of a suite they are about; None where it has none."""
+def about_variant(session: "Session", name: str | None) -> "Iterator[None]":
+    """Say of progress and of robench's own errors which variant of a suite they are about; None where it has none."""
+    if name is not None:
+        session.note(f"variant {name}")
     try:
         yield
     except RobenchError as error:

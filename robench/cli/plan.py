@@ -94,7 +94,7 @@ def plan_each(
     """Plan the variants of a suite, or the one run."""
     plans = {}
     for name, request in requests.items():
-        with about_variant(name):
+        with about_variant(session, name):
             plans[name] = session.plan(request, probe=probe)
     return plans
 

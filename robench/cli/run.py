@@ -93,7 +93,7 @@ def run(
         plans = plan_each(session, requests, probe=False) if dry_run else {}
         summaries = {}
         for name, request in requests.items() if not dry_run else ():
-            with about_variant(name):
+            with about_variant(session, name):
                 summaries[name] = session.run(request, command_line())
     if dry_run:
         print_plans(plans, json=json)

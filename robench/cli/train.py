@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robench.cli import options
-from robench.cli.context import open_session, stdout_console, stdout_for_results_only
+from robench.cli.context import about_variant, open_session, stdout_console, stdout_for_results_only
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from robench.session.training import TrainingReport
 
 
@@ -52,21 +55,19 @@ def train(
     )
     with stdout_for_results_only():
         requests = session.resolve_variants(overrides, attacking=False)
-        reports = list(
-            {
-                report.folder: report
-                for request in requests.values()
-                for report in session.train(request, retrain=retrain)
-            }.values()
-        )
+        reports: dict[Path, TrainingReport] = {}  # variants share networks
+        for name, request in requests.items():
+            with about_variant(session, name):
+                for report in session.train(request, retrain=retrain, fresh=reports):
+                    reports.setdefault(report.folder, report)
     if json:
-        entries = [{"trained": item.trained, "folder": str(item.folder), **item.manifest} for item in reports]
+        entries = [{"trained": item.trained, "folder": str(item.folder), **item.manifest} for item in reports.values()]
         sys.stdout.write(json_module.dumps({"networks": entries}, indent=2) + "\n")
     else:
-        _print_table(reports)
+        _print_table(reports.values())
 
 
-def _print_table(reports: "list[TrainingReport]") -> None:
+def _print_table(reports: "Iterable[TrainingReport]") -> None:
     from robench.report.listing import print_listing
 
     rows = [

@@ -25,7 +25,7 @@ from robench.engine.training import train
 from robench.errors import RobenchError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -67,16 +67,17 @@ class WeightCache:
     Args:
         root: The folder of the cache; made when first needed.
         trains: Whether what is missing is trained.
+        fresh: Folders of weights that are not to be trained again, as if this very object had trained them.
 
     Attributes:
         used: Folders of all weights that were obtained through this very object.
     """
 
-    def __init__(self, root: Path, *, trains: bool = True) -> None:
+    def __init__(self, root: Path, *, trains: bool = True, fresh: Iterable[Path] = ()) -> None:
         self.root = root
         self._trains = trains
         self.used: set[Path] = set()
-        self._trained: set[Path] = set()
+        self._trained = set(fresh)
 
     def obtain(
         self,

@@ -10,7 +10,7 @@ from robench.api.records import ADAPTIVE
 from robench.registry.catalog import load_catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from robench.api import Split
@@ -178,15 +178,22 @@ class Session:
 
         return diagnose(request, self.catalog, self._listener())
 
-    def train(self, request: RunRequest, *, retrain: bool = False) -> list[TrainingReport]:
+    def train(
+        self, request: RunRequest, *, retrain: bool = False, fresh: Collection[Path] = ()
+    ) -> list[TrainingReport]:
         """Train the networks that a run would need, or find them in the cache.
+
+        Args:
+            request: Which classifier and defenses, and how to train them.
+            retrain: Train even what is in the cache.
+            fresh: Folders of networks that are not to be trained again, since another variant has just done so.
 
         Raises:
             RobenchError: If a training fails.
         """
         from robench.session.training import train_networks
 
-        return train_networks(request, self.catalog, self._listener(), retrain=retrain)
+        return train_networks(request, self.catalog, self._listener(), retrain=retrain, fresh=fresh)
 
     def summary(self, db: str, run: str | None = None, suite: str | None = None) -> RunSummary:
         """Summarise a stored run.
@@ -354,6 +361,10 @@ class Session:
         from robench.session.upkeep import inspect
 
         return inspect(self.paths(db=db, data_dir=data_dir), self.catalog, weights=weights, data=data)
+
+    def note(self, text: str) -> None:
+        """Show one line among those that tell of long work."""
+        self._listener().note(text)
 
     def _listener(self) -> Progress:
         from robench.engine.progress import Silent

@@ -10,7 +10,7 @@ from robench.engine.prepare import GivenClassifier
 from robench.session.workbench import Workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from robench.config.request import RunRequest
@@ -36,7 +36,9 @@ class TrainingReport:
     manifest: Mapping[str, object]
 
 
-def train_networks(request: RunRequest, catalog: Catalog, progress: Progress, *, retrain: bool) -> list[TrainingReport]:
+def train_networks(
+    request: RunRequest, catalog: Catalog, progress: Progress, *, retrain: bool, fresh: Collection[Path]
+) -> list[TrainingReport]:
     """Train what is missing, the classifier first, each network once.
 
     Args:
@@ -44,12 +46,13 @@ def train_networks(request: RunRequest, catalog: Catalog, progress: Progress, *,
         catalog: Where their names are looked up.
         progress: Told of each training.
         retrain: Train even what is in the cache.
+        fresh: Folders of networks that are not to be trained again.
 
     Raises:
         RobenchError: If a training fails.
     """
     keep_freed_memory()
-    bench = Workbench(request, catalog, progress)
+    bench = Workbench(request, catalog, progress, fresh=fresh)
     classifier = bench.workshop.train_classifier(bench.classifier, retrain=retrain)
     reports = [] if isinstance(classifier, GivenClassifier) else [_report(classifier)]
     done: set[Path] = set()

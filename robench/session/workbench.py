@@ -26,8 +26,9 @@ from robench.registry.requirements import missing_modules
 from robench.session.own_classifier import offer_classifier
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from robench.api import Norm, References, Split, SplitName
     from robench.config.request import PathSettings, RunRequest
@@ -62,6 +63,7 @@ class Workbench:
         progress: Progress,
         *,
         trains: bool = True,
+        fresh: Iterable[Path] = (),
         given: Mapping[SplitName, LoadedSplit] = MappingProxyType({}),
     ) -> None:
         self.request = request
@@ -94,7 +96,7 @@ class Workbench:
             batch_size=self.batch_size,
             precision=resolve_precision(request.search_precision, self.device),
         )
-        cache = WeightCache(request.cache_dir, trains=trains)
+        cache = WeightCache(request.cache_dir, trains=trains, fresh=fresh)
         self._batch_sizes = BatchSizes(request.cache_dir / "batch-sizes.json")
         self._attempts = Attempts(request.cache_dir / "attempts", progress.note)
         self.workshop = Workshop(self.splits, cache, settings, self.device, progress)

@@ -130,6 +130,8 @@ def test_a_suite_with_variants_is_a_run_for_each_side_by_side(program: Program) 
     assert (found["suite"], list(found["variants"])) == ("toys", ["one-step", "forty"])
     steps = {name: run["details"]["attacks"]["pgd"]["parameters"]["steps"] for name, run in found["variants"].items()}
     assert steps == {"one-step": 1, "forty": 40}
+    told = together.stderr.splitlines()
+    assert told.index("variant one-step") < told.index("variant forty")
     assert found["variants"]["one-step"]["results"] != found["variants"]["forty"]["results"]
     alone = json.loads(program("run", "--suite", "toys", "--variant", "forty", "--device", "cpu", "--json").stdout)
     assert alone["variants"]["forty"]["run"] == found["variants"]["forty"]["run"]
@@ -161,6 +163,17 @@ def test_variants_are_not_put_beside_published_figures_as_if_they_were_one_run(p
     refused = program("report", "--suite", "toys", "--against", "paper")
     assert refused.returncode == 2
     assert f"name one --run: {number} (forty)" in " ".join(refused.stderr.split())
+
+
+def test_variants_train_what_they_share_once(program: Program) -> None:
+    (program.folder / "benchmarks.toml").write_text(VARIANTS, encoding="utf-8")
+    command = ("train", "--suite", "toys", "--seed", "11", "--device", "cpu", "--json")
+    for again in ((), ("--retrain",)):
+        done = program(*command, *again)
+        networks = json.loads(done.stdout)["networks"]
+        assert [(entry["network"], entry["trained"]) for entry in networks] == [("toy-linear", True)]
+        assert done.stderr.count("epoch 4/4") == 1
+        assert done.stderr.count("variant ") == 2
 
 
 def test_an_error_says_which_variant_it_is_about(program: Program) -> None:
