@@ -13,6 +13,10 @@ import sys
 import time
 from pathlib import Path
 
+from robench.config.checks import PROFILES
+from robench.config.epsilons import parse_epsilons
+from robench.config.staff import EXECUTORS
+from robench.errors import UsageError
 from tests.results.pages import write_ablations, write_page
 from tests.results.plan import ABLATED, DATASETS, FULL, Job, Scale, ablations, jobs
 
@@ -73,21 +77,39 @@ def _store(options: argparse.Namespace, name: str) -> Path:
     return Path(os.path.relpath(options.work / f"{name}.db"))  # commands are published, folders of a machine are not
 
 
+def _images(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= FULL:
+        message = f"give a number from 1 to {FULL}"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+def _epsilons(text: str) -> str:
+    """Return what was given if robench would take it: it does not see it before hours of training."""
+    try:
+        parse_epsilons(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.results", description=__doc__)
     parser.add_argument("--dataset", action="append", choices=DATASETS, help="default: all three")
-    parser.add_argument("--profile", default="paper", help="quick, fast or paper (default)")
-    parser.add_argument("--images", type=int, default=FULL, help="default: the whole test split")
-    parser.add_argument("--adaptive-images", type=int, default=1000, help="default: 1000")
-    parser.add_argument("--epsilons", default="", help="default: the paper's thirty")
+    parser.add_argument("--profile", default="paper", choices=PROFILES, help="quick, fast or paper (default)")
+    parser.add_argument("--images", type=_images, default=FULL, help="default: the whole test split")
+    parser.add_argument("--adaptive-images", type=_images, default=1000, help="default: 1000")
+    parser.add_argument("--epsilons", type=_epsilons, default="", help="default: the paper's thirty")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after so many; the same command goes on")
     parser.add_argument("--data-dir", type=Path, help="folder of the data sets, where no mirror can be reached")
-    parser.add_argument("--executor", default="local", help="who attacks: local (default), processes or ray")
+    parser.add_argument(
+        "--executor", default="local", choices=EXECUTORS, help="who attacks: local (default), processes or ray"
+    )
     parser.add_argument(
         "--part", action="append", choices=("paper", "ablations"), help="default: the paper's suites alone"
     )
-    parser.add_argument("--ablation-profile", default="fast", help="quick, fast (default) or paper")
-    parser.add_argument("--ablation-images", type=int, default=1000, help="default: 1000")
+    parser.add_argument("--ablation-profile", default="fast", choices=PROFILES, help="quick, fast (default) or paper")
+    parser.add_argument("--ablation-images", type=_images, default=1000, help="default: 1000")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "results", help="where the stores are kept")
     parser.add_argument("--pages", type=Path, default=ROOT / "docs" / "results", help="where the pages go")
     options = parser.parse_args()

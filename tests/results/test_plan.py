@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import typer.main
 from robench.cli.main import app
 from robench.config.file import load_config
 from robench.config.location import packaged_source
+from tests.results.__main__ import main
 from tests.results.plan import ABLATED, DATASETS, Job, Scale, ablations, jobs
 
 FULL = Scale(profile="paper", images=10_000, adaptive_images=1000, epsilons="", data_dir=None)
@@ -47,3 +49,24 @@ def test_training_comes_before_attacks_and_the_naive_before_the_adaptive() -> No
 def test_every_suite_of_ablations_is_planned() -> None:
     suites = load_config(packaged_source()).suites
     assert {f"ablations-{dataset}" for dataset in ABLATED} == {name for name in suites if name.startswith("ablations-")}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--profile", "fst"),
+        ("--images", "0"),
+        ("--adaptive-images", "20000"),
+        ("--ablation-images", "many"),
+        ("--epsilons", "0.1,abc"),
+        ("--executor", "nobody"),
+    ],
+)
+def test_what_robench_would_refuse_is_refused_before_hours_of_training(
+    option: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["results", option, value])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert f"argument {option}: " in capsys.readouterr().err
