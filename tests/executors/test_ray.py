@@ -123,7 +123,7 @@ def test_a_node_that_joins_is_used_and_one_that_is_lost_is_survived(
         if len(given) == 3:
             joined.append(cluster.add_node(num_cpus=1, object_store_memory=2**27))
         if joined and len(set(given)) == 1:
-            time.sleep(1)  # a busy machine takes long to start the newcomer's worker, which must find work
+            time.sleep(3)  # a busy machine takes long to start the newcomer's worker, which must find work
         if joined and not lost and len(set(given)) > 1 and given.count(worker) == 2 and worker != given[0]:
             cluster.remove_node(joined[0], allow_graceful=False)
             lost.append(len(given))
